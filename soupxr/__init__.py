@@ -1,0 +1,43 @@
+"""Ethograms from behaviour video, as labelled arrays.
+
+>>> import soupxr as sx
+>>> ds = sx.create("reach.zarr", data_root="videos")  # doctest: +SKIP
+>>> ds = ds.soup.add_item("M1", experiment="table")  # doctest: +SKIP
+>>> ds = ds.soup.infer(mode="fast")  # doctest: +SKIP
+"""
+
+from soupxr import accessor as _accessor  # registers Dataset.soup
+from soupxr.api import create, open, sample_data
+from soupxr.errors import (
+    ArgumentError,
+    CheckpointError,
+    DownloadError,
+    InferenceError,
+    IngestError,
+    SoupError,
+    SoupWarning,
+    StoreError,
+    VideoError,
+)
+from soupxr.options import set_options
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "CheckpointError",
+    "DownloadError",
+    "InferenceError",
+    "IngestError",
+    "SoupError",
+    "SoupWarning",
+    "StoreError",
+    "VideoError",
+    "__version__",
+    "create",
+    "open",
+    "sample_data",
+    "set_options",
+]
+
+del _accessor

@@ -1,0 +1,197 @@
+"""What ``ds.soup`` says of trials and does with them, short of inference.
+
+Adds and removes trials, lists them, shows their video, features and bouts: each a few lines on
+top of ``ingest``, ``store``, ``video`` and ``bouts``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from soupxr import bouts, ingest
+from soupxr.dataset import (
+    LEVELS,
+    data_root,
+    keys_of,
+    one_key,
+    open_dataset,
+    open_features,
+    store_of,
+)
+from soupxr.errors import ArgumentError, expected
+from soupxr.modes import get_mode
+from soupxr.options import get_option
+from soupxr.schema import Status, check_name
+from soupxr.store import Store, StoredTrial, add_trials, remove_trials
+from soupxr.video import as_dataarray
+
+__all__ = [
+    "add_item",
+    "bouts_table",
+    "describe",
+    "features",
+    "remove_item",
+    "trials_table",
+    "video",
+]
+
+
+def add_item(
+    ds: xr.Dataset,
+    animal: str,
+    session: str | None,
+    trial_id: int | None,
+    experiment: str | None,
+    *,
+    pattern: str | None = None,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Add trials; see ``ds.soup.add_item``."""
+    store = store_of(ds)
+    attrs = store.attrs
+    rows = ingest.survey(
+        data_root(store),
+        store.labels("view"),
+        animal,
+        session,
+        trial_id,
+        pattern=attrs["pattern"] if pattern is None else pattern,
+        join=attrs["join"],
+        existing=set(store.keys()),
+        progress=get_option("progress") if progress is None else progress,
+    )
+    add_trials(store.address, rows, experiment or "")
+    return open_dataset(store.address)
+
+
+def remove_item(
+    ds: xr.Dataset, animal: str, session: str | None, trial_id: int | None
+) -> xr.Dataset:
+    """Remove trials; see ``ds.soup.remove_item``."""
+    check_name("animal", animal)
+    if session is None and trial_id is not None:
+        raise ArgumentError(expected("session", "the session of trial_id", session))
+    store = store_of(ds)
+    wanted = {"animal": animal, "session": session, "trial_id": trial_id}
+    keys = store.keys()
+    slots = store.slots(keys)
+    chosen = np.ones(len(keys), dtype=bool)
+    for level, value in wanted.items():
+        if value is not None:
+            chosen &= store.column(level, slots) == value
+    if not chosen.any():
+        name = "/".join(str(value) for value in wanted.values() if value is not None)
+        raise ArgumentError(
+            expected(
+                "remove_item",
+                f"trials of {store.address}",
+                name,
+                "ds.soup.trials lists those there are.",
+            )
+        )
+    remove_trials(store.address, (key for key, out in zip(keys, chosen, strict=True) if out))
+    return open_dataset(store.address)
+
+
+def trials_table(ds: xr.Dataset) -> pd.DataFrame:
+    """List trials; see ``ds.soup.trials``."""
+    store = store_of(ds)
+    slots = store.slots(keys_of(ds))
+    columns: dict[str, Any] = {
+        name: store.column(name, slots) for name in (*LEVELS, "n_frames", "fps", "experiment")
+    }
+    names = np.array([status.name.lower() for status in Status], dtype=object)
+    for mode in store.labels("mode"):
+        columns[mode] = names[store.statuses(mode, slots)]
+    columns["notes"] = store.column("notes", slots)
+    return pd.DataFrame(columns)
+
+
+def describe(ds: xr.Dataset) -> str:
+    """Say in a few lines what a Dataset holds and how far it has come."""
+    store = store_of(ds)
+    slots = store.slots(keys_of(ds))
+    frames = int(store.column("n_frames", slots).sum())
+    lines = [
+        f"soupxr store {store.address}",
+        f"  trials     {len(slots)} ({frames:,} frames)",
+        f"  behaviors  {', '.join(store.labels('behavior'))}",
+        f"  views      {', '.join(store.labels('view'))}, under {data_root(store)}",
+    ]
+    for mode in store.labels("mode"):
+        counts = Counter(Status(int(code)).name.lower() for code in store.statuses(mode, slots))
+        told = ", ".join(f"{count} {name}" for name, count in counts.items() if name != "none")
+        lines.append(f"  {mode:<10} {told or 'nothing inferred yet'}")
+    if not slots:
+        lines.append('  next       ds = ds.soup.add_item("<animal>")')
+    return "\n".join(lines)
+
+
+def video(ds: xr.Dataset, view: str | None = None) -> xr.DataArray:
+    """Show one trial's frames; see ``ds.soup.video``."""
+    store = store_of(ds)
+    trial = store.trial(one_key(ds, "video"))
+    views = store.labels("view")
+    if view is not None and view not in views:
+        raise ArgumentError(expected("view", f"one of {views}", view))
+    root = data_root(store)
+    chosen = views if view is None else [view]
+    paths = [ingest.resolve_video(root, trial.video_paths[views.index(name)]) for name in chosen]
+    frames = as_dataarray(
+        paths, trial.n_frames, fps=trial.fps, views=chosen, join=store.attrs["join"]
+    )
+    return frames.assign_coords(animal=trial.animal, session=trial.session, trial_id=trial.trial_id)
+
+
+def features(ds: xr.Dataset, mode: str) -> xr.Dataset:
+    """Show stored features; see ``ds.soup.features``."""
+    return open_features(ds, get_mode(mode).name)
+
+
+def bouts_table(
+    ds: xr.Dataset, *, mode: str | None = None, annotator: str | None = None
+) -> pd.DataFrame:
+    """List bouts; see ``ds.soup.bouts``."""
+    store = store_of(ds)
+    variable, source, label = _source(store.labels("annotator"), mode, annotator)
+    rows = [
+        row
+        for trial in store.trials(keys_of(ds))
+        for row in _bouts_of(store, trial, variable, store.labels(source).index(label))
+    ]
+    columns = [*LEVELS, "behavior", "start", "stop", "duration_s"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _source(annotators: list[str], mode: str | None, annotator: str | None) -> tuple[str, str, str]:
+    """Variable, dimension and label that hold the masks asked for."""
+    if (mode is None) == (annotator is None):
+        raise ArgumentError(expected("bouts", "either mode= or annotator=", (mode, annotator)))
+    if mode is not None:
+        return "ethogram", "mode", get_mode(mode).name
+    if annotator not in annotators:
+        raise ArgumentError(expected("annotator", f"one of {annotators}", annotator))
+    return "annotation", "annotator", str(annotator)
+
+
+def _bouts_of(
+    store: Store, trial: StoredTrial, variable: str, row: int
+) -> Iterator[tuple[Any, ...]]:
+    mask = np.asarray(store.arrays[variable][row, trial.slot, : trial.n_frames])
+    for behavior, name in enumerate(store.labels("behavior")):
+        for start, stop in bouts.mask_to_bouts(mask[:, behavior] == 1):
+            yield (
+                trial.animal,
+                trial.session,
+                trial.trial_id,
+                name,
+                int(start),
+                int(stop),
+                (stop - start) / trial.fps,
+            )

@@ -1,0 +1,87 @@
+"""The exceptions that soupxr raises for its users.
+
+Every message names the argument or the file, says what was expected and what came, and ends
+with what to do. Catch :class:`SoupError` to catch them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "ArgumentError",
+    "CheckpointError",
+    "DownloadError",
+    "InferenceError",
+    "IngestError",
+    "SoupError",
+    "SoupWarning",
+    "StoreError",
+    "VideoError",
+    "expected",
+    "listed",
+]
+
+
+class SoupError(Exception):
+    """Anything that went wrong and that the user can do something about."""
+
+
+class ArgumentError(SoupError, ValueError):
+    """An argument has a value that the call cannot use."""
+
+
+class StoreError(SoupError):
+    """A store is missing, damaged, locked, or not one of ours."""
+
+
+class IngestError(SoupError):
+    """Videos on disk do not make the trials that were asked for; nothing was added."""
+
+
+class VideoError(SoupError):
+    """A video cannot be read as promised."""
+
+
+class CheckpointError(SoupError):
+    """A checkpoint cannot be read, or holds another model than the one needed."""
+
+
+class DownloadError(SoupError):
+    """Weights or data could not be fetched."""
+
+
+class InferenceError(SoupError):
+    """Some trials could not be inferred; the others were, and are in the store."""
+
+
+class SoupWarning(UserWarning):
+    """Something the user should know about; the call went on."""
+
+
+def expected(argument: str, expectation: str, came: object, remedy: str = "") -> str:
+    """Word an error message in the house's one form.
+
+    Parameters
+    ----------
+    argument : str
+        Name of the argument, as the user typed it.
+    expectation : str
+        What it should have been.
+    came : object
+        What it was; shown by its ``repr``.
+    remedy : str, optional
+        What to do about it, as a full sentence.
+
+    Returns
+    -------
+    str
+        ``"<argument>: expected <expectation>, but got <came>. <remedy>"``
+    """
+    message = f"{argument}: expected {expectation}, but got {came!r}."
+    return f"{message} {remedy}" if remedy else message
+
+
+def listed(problems: Iterable[str]) -> str:
+    """One problem a line, as the tail of a message that reports several at once."""
+    return "".join(f"\n  - {problem}" for problem in problems)

@@ -1,0 +1,201 @@
+"""From a stream of frames to a stream of features, on one device.
+
+Each frame is brought to the device once and preprocessed once; windows are formed there, as they
+are needed. What is held at a time is one block of decoded frames and one batch of windows, so
+memory does not grow with a video's length.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from soupxr.errors import ArgumentError, SoupWarning, expected
+from soupxr.inference.preprocess import Preprocessing, frame_windows
+from soupxr.models.two_stream import HiddenTwoStream
+
+__all__ = ["FeatureEngine", "Features", "choose_device"]
+
+#: First guess of ``batch_size="auto"``: fills a GPU; on a CPU larger batches gain nothing.
+AUTO_BATCH = {"cuda": 64, "mps": 16, "cpu": 16}
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the feature extractor says of consecutive frames, on the host.
+
+    Parameters
+    ----------
+    spatial, flow : ndarray
+        float32 (frame, 512).
+    logit : ndarray
+        float32 (frame, class), background first.
+    """
+
+    spatial: FloatArray
+    flow: FloatArray
+    logit: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.logit)
+
+    def __getitem__(self, frames: slice) -> Features:
+        return Features(self.spatial[frames], self.flow[frames], self.logit[frames])
+
+    @classmethod
+    def join(cls, parts: Sequence[Features]) -> Features:
+        """Features of consecutive parts as one."""
+        return cls(
+            np.concatenate([part.spatial for part in parts]),
+            np.concatenate([part.flow for part in parts]),
+            np.concatenate([part.logit for part in parts]),
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """Device of this name; ``"auto"`` takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ArgumentError(
+            expected("device", f"a device of this machine ({error})", name, 'Try device="auto".')
+        ) from None
+    return device
+
+
+class FeatureEngine:
+    """The feature extractor at work.
+
+    Parameters
+    ----------
+    model : HiddenTwoStream
+        In eval mode; moved to the device.
+    device : torch.device
+        Where it runs.
+    precision : {"float32", "bfloat16"}
+        Number format of the networks. float32 means it: TF32 is switched off meanwhile.
+    batch_size : int or "auto"
+        Windows at once; halved, with one warning, whenever memory does not suffice.
+    """
+
+    def __init__(
+        self,
+        model: HiddenTwoStream,
+        device: torch.device,
+        precision: str = "float32",
+        batch_size: int | str = "auto",
+    ) -> None:
+        self.model = model.eval().to(device)
+        self.device = device
+        self.precision = precision
+        self.batch_size = AUTO_BATCH[device.type] if batch_size == "auto" else int(batch_size)
+        # Trials that dask runs in several threads share the device, one batch at a time.
+        self._lock = threading.Lock()
+
+    def extract(
+        self, blocks: Iterable[npt.NDArray[np.uint8]], preprocessing: Preprocessing
+    ) -> Iterator[Features]:
+        """Features of every frame of a recording, in order.
+
+        Parameters
+        ----------
+        blocks : iterable of ndarray
+            uint8 (frame, y, x, channel); consecutive pieces of the recording, of any length.
+        preprocessing : Preprocessing
+            How frames become the networks' input.
+
+        Yields
+        ------
+        Features
+            Of consecutive frames.
+        """
+        window = self.model.window
+        before = window // 2
+        pending = preprocessing.edge_frames(before, self.device)
+        for block in blocks:
+            with self._lock:
+                frames = preprocessing(torch.from_numpy(block).to(self.device))
+            pending = torch.cat([pending, frames])
+            while len(pending) >= (size := self.batch_size) + window - 1:
+                yield self._run(pending[: size + window - 1])
+                pending = pending[size:]
+        after = preprocessing.edge_frames(window - 1 - before, self.device)
+        pending = torch.cat([pending, after])
+        while (left := len(pending) - window + 1) > 0:
+            size = min(left, self.batch_size)
+            yield self._run(pending[: size + window - 1])
+            pending = pending[size:]
+
+    def _run(self, frames: torch.Tensor) -> Features:
+        """Features of all windows in these frames; smaller batches where memory runs out."""
+        try:
+            with self._lock, torch.inference_mode(), self._numbers():
+                output = self.model(
+                    frame_windows(frames, self.model.window, self.model.mode.layout)
+                )
+                return Features(
+                    *(
+                        part.float().cpu().numpy()
+                        for part in (output.spatial_features, output.flow_features, output.logits)
+                    )
+                )
+        except (RuntimeError, MemoryError) as error:
+            count = len(frames) - self.model.window + 1
+            if not _out_of_memory(error) or count == 1:
+                raise
+            self._halve(count)
+        return self._run_in_halves(frames, count)
+
+    def _run_in_halves(self, frames: torch.Tensor, count: int) -> Features:
+        # Outside the except clause: its traceback would keep the failed batch's tensors alive.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = count // 2
+        first = self._run(frames[: half + self.model.window - 1])
+        return Features.join([first, self._run(frames[half:])])
+
+    def _halve(self, failed: int) -> None:
+        smaller = max(1, failed // 2)
+        if smaller < self.batch_size:
+            warnings.warn(
+                f"{self.device} has too little memory for {failed} windows at once; going on with "
+                f"batch_size={smaller}. Pass it to infer to save the failed attempt.",
+                SoupWarning,
+                stacklevel=2,
+            )
+            self.batch_size = smaller
+
+    def _numbers(self) -> AbstractContextManager[object]:
+        """Number format of the forward pass."""
+        if self.precision == "bfloat16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        if self.device.type == "cuda":
+            return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        return nullcontext()
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or this process, ran out of memory; the CPU has no error type for it."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return "not enough memory" in str(error) or "can't allocate memory" in str(error)

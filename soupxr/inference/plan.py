@@ -1,0 +1,367 @@
+"""With which models and settings a mode is inferred: decided once, before any trial.
+
+A :class:`Request` is what the user typed. A :class:`Plan` is what it comes to with the store, the
+options and the checkpoints at hand; it is small and pickles, so that it can travel to any worker.
+Its identities say what matters to a result, so that a result made otherwise can be told.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import torch
+
+from soupxr.downloads import default_weights
+from soupxr.errors import ArgumentError, CheckpointError, SoupWarning, expected
+from soupxr.inference.engine import choose_device
+from soupxr.inference.preprocess import STYLES
+from soupxr.inference.sequence import Decision
+from soupxr.models import checkpoint
+from soupxr.models.checkpoint import Checkpoint
+from soupxr.modes import BEHAVIORS, Mode
+from soupxr.options import PRECISIONS, get_option
+from soupxr.store import Store
+
+__all__ = ["ModelFile", "Plan", "Request", "make_plan"]
+
+KEEPS = ("float32", "float16", "none")
+DEFAULT_SIZE = (224, 224)
+DEFAULT_STYLE = "antialias"
+DEFAULT_THRESHOLD = 0.5
+#: Minimum bout of the published models, in frames.
+DEFAULT_MINIMUM_BOUT = 3
+#: The networks halve the picture up to six times.
+SMALLEST_SIDE = 32
+
+Moments = tuple[tuple[float, float, float], tuple[float, float, float]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Arguments of ``infer`` as they were typed; see ``ds.soup.infer`` for their meaning."""
+
+    stages: tuple[Literal["features", "sequence"], ...] = ("features", "sequence")
+    flow_model_in: str | os.PathLike[str] | None = None
+    feature_model_in: str | os.PathLike[str] | None = None
+    sequence_model_in: str | os.PathLike[str] | None = None
+    overwrite: bool = False
+    features: str = "float32"
+    thresholds: Mapping[str, float] | float | None = None
+    minimum_bout: int | Mapping[str, int] | None = None
+    image_size: tuple[int, int] | None = None
+    preprocessing: str | None = None
+    normalization: str | tuple[Sequence[float], Sequence[float]] | None = None
+    device: str | None = None
+    precision: str | None = None
+    batch_size: int | str = "auto"
+    errors: str = "raise"
+    progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("features", self.features, KEEPS)
+        _one_of("errors", self.errors, ("raise", "warn"))
+        if self.preprocessing is not None:
+            _one_of("preprocessing", self.preprocessing, STYLES)
+        if self.precision is not None:
+            _one_of("precision", self.precision, PRECISIONS)
+        if self.batch_size != "auto" and not _is_count(self.batch_size, 1):
+            raise ArgumentError(expected("batch_size", '"auto" or 1 or more', self.batch_size))
+        if self.image_size is not None and not _is_size(self.image_size):
+            raise ArgumentError(
+                expected(
+                    "image_size",
+                    f"(height, width) of {SMALLEST_SIDE} pixels or more",
+                    self.image_size,
+                )
+            )
+        if self.normalization not in (None, "trial"):
+            _moments(self.normalization)
+
+    @property
+    def show_progress(self) -> bool:
+        """Whether bars are wanted."""
+        return bool(get_option("progress") if self.progress is None else self.progress)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A checkpoint by its place and its contents."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Models and settings of one run of one mode.
+
+    Parameters
+    ----------
+    flow, feature, sequence : ModelFile or None
+        Checkpoints. Without ``flow``, the flow generator inside ``feature``; the other two are
+        None where their stage does not run.
+    normalization : (mean, std) or None
+        None means statistics of each trial's own video.
+    keep : {"float32", "float16", "none"}
+        How features are kept.
+    behaviors : tuple of str
+        Without background.
+    """
+
+    mode: Mode
+    behaviors: tuple[str, ...]
+    flow: ModelFile | None
+    feature: ModelFile | None
+    sequence: ModelFile | None
+    image_size: tuple[int, int]
+    preprocessing: str
+    normalization: Moments | None
+    keep: str
+    decision: Decision | None
+    device: str
+    precision: str
+    batch_size: int | str
+
+    def features_identity(self) -> dict[str, Any]:
+        """What features depend on, beside the video."""
+        return {
+            "flow_model": self.flow and self.flow.sha256,
+            "feature_model": self.feature and self.feature.sha256,
+            "image_size": list(self.image_size),
+            "preprocessing": self.preprocessing,
+            "normalization": self.normalization and [list(part) for part in self.normalization],
+            "precision": self.precision,
+        }
+
+    def sequence_identity(self) -> dict[str, Any]:
+        """What an ethogram depends on, beside the features."""
+        if self.sequence is None or self.decision is None:
+            return {}
+        bout = self.decision.minimum_bout
+        return {
+            "sequence_model": self.sequence.sha256,
+            "thresholds": dict(zip(self.behaviors, self.decision.thresholds[1:], strict=True)),
+            "minimum_bout": bout if isinstance(bout, int) else list(bout),
+        }
+
+
+def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Plan:
+    """Decide everything that the trials of one experiment need.
+
+    Raises
+    ------
+    CheckpointError
+        If a checkpoint cannot be read, is of another mode, or has other classes than the store.
+    DownloadError
+        If default weights are needed and cannot be had.
+    ArgumentError
+        If an argument is of no use.
+    """
+    behaviors = tuple(store.labels("behavior"))
+    flow, feature, sequence = _checkpoints(mode, request, experiment, behaviors)
+    device = request.device or get_option("device")
+    choose_device(device)
+    return Plan(
+        mode=mode,
+        behaviors=behaviors,
+        flow=_model_file(flow),
+        feature=_model_file(feature),
+        sequence=_model_file(sequence),
+        image_size=_image_size(request, flow, feature),
+        preprocessing=request.preprocessing or _said(feature, "preprocessing") or DEFAULT_STYLE,
+        normalization=_normalization(request, feature),
+        keep=request.features,
+        decision=sequence and _decision(request, sequence, mode, behaviors),
+        device=device,
+        precision=request.precision or get_option("precision"),
+        batch_size=request.batch_size,
+    )
+
+
+# ------------------------------------------------------------------ checkpoints
+
+
+def _checkpoints(
+    mode: Mode, request: Request, experiment: str, behaviors: tuple[str, ...]
+) -> tuple[Checkpoint | None, Checkpoint | None, Checkpoint | None]:
+    """Flow generator (None: the one inside the feature extractor), feature extractor, sequence."""
+    paths = {
+        "flow_generator": request.flow_model_in,
+        "feature_extractor": request.feature_model_in,
+        "sequence": request.sequence_model_in,
+    }
+    needed = {
+        "feature_extractor": "features" in request.stages,
+        "sequence": "sequence" in request.stages,
+    }
+    if any(wanted and paths[kind] is None for kind, wanted in needed.items()):
+        weights = default_weights(experiment, mode.name)
+        if paths["feature_extractor"] is None:
+            paths["flow_generator"] = paths["flow_generator"] or weights.flow_model
+            paths["feature_extractor"] = weights.feature_model
+        paths["sequence"] = paths["sequence"] or weights.sequence_model
+    feature = sequence = flow = None
+    if needed["feature_extractor"]:
+        feature = _read(paths["feature_extractor"], "feature_extractor", mode, behaviors)
+        flow = _flow_generator(paths["flow_generator"], feature, mode)
+    if needed["sequence"]:
+        sequence = _read(paths["sequence"], "sequence", mode, behaviors)
+    return flow, feature, sequence
+
+
+def _read(
+    path: str | os.PathLike[str] | None, kind: str, mode: Mode, behaviors: tuple[str, ...]
+) -> Checkpoint:
+    """Read a classifying checkpoint and compare its classes with the store's behaviors."""
+    assert path is not None
+    found = checkpoint.read(path, kind=kind, mode=mode.name, n_classes=1 + len(behaviors))
+    if found.behaviors is not None and tuple(found.behaviors) != behaviors:
+        raise CheckpointError(
+            f"{path}: expected a model of the store's behaviors {list(behaviors)}, but it was "
+            f"trained on {list(found.behaviors)}. Use a store made with those behaviors, or "
+            "another checkpoint."
+        )
+    return found
+
+
+def _flow_generator(
+    path: str | os.PathLike[str] | None, feature: Checkpoint, mode: Mode
+) -> Checkpoint | None:
+    inside = feature.flow_generator()
+    if path is None:
+        if inside is None:
+            raise CheckpointError(
+                f"{feature.path}: expected a flow generator inside, but there is none. "
+                "Pass flow_model_in= too."
+            )
+        return None
+    flow = checkpoint.read(path, kind="flow_generator", mode=mode.name)
+    if flow.window != feature.window:
+        raise CheckpointError(
+            f"{path}: expected a flow generator for {feature.window} frames as {feature.path} "
+            f"needs, but it is for {flow.window}. Use the two that were trained together."
+        )
+    if inside is not None and not _equal_weights(inside, flow):
+        warnings.warn(
+            f"flow_model_in ({path}) differs from the flow generator that feature_model_in "
+            f"({feature.path}) was trained with; flow_model_in is used. Leave it out to use the "
+            "one inside feature_model_in.",
+            SoupWarning,
+            stacklevel=2,
+        )
+    return flow
+
+
+def _equal_weights(one: Checkpoint, other: Checkpoint) -> bool:
+    return one.state_dict.keys() == other.state_dict.keys() and all(
+        torch.equal(tensor, other.state_dict[key])
+        for key, tensor in one.state_dict.items()
+        if not key.endswith("num_batches_tracked")
+    )
+
+
+def _model_file(found: Checkpoint | None) -> ModelFile | None:
+    return None if found is None else ModelFile(os.path.abspath(found.path), found.sha256)
+
+
+# ------------------------------------------------------------------ settings
+
+
+def _said(found: Checkpoint | None, name: str) -> Any:
+    return None if found is None else getattr(found, name)
+
+
+def _image_size(
+    request: Request, flow: Checkpoint | None, feature: Checkpoint | None
+) -> tuple[int, int]:
+    if request.image_size is not None:
+        return request.image_size
+    sizes = {size for found in (flow, feature) if (size := _said(found, "image_size"))}
+    if len(sizes) > 1:
+        raise CheckpointError(
+            f"flow_model_in and feature_model_in were trained at different sizes {sorted(sizes)}. "
+            "Use the two that belong together, or pass image_size=(height, width)."
+        )
+    return tuple(sizes.pop()) if sizes else DEFAULT_SIZE
+
+
+def _normalization(request: Request, feature: Checkpoint | None) -> Moments | None:
+    asked = request.normalization
+    if asked is None:
+        asked = _said(feature, "normalization") or "trial"
+    return None if asked == "trial" else _moments(asked)
+
+
+def _decision(
+    request: Request, sequence: Checkpoint, mode: Mode, behaviors: tuple[str, ...]
+) -> Decision:
+    if sequence.thresholds is not None:
+        thresholds = tuple(sequence.thresholds)
+    elif behaviors == BEHAVIORS:
+        thresholds = mode.published_thresholds
+    else:
+        thresholds = (DEFAULT_THRESHOLD,) * (1 + len(behaviors))
+    chosen = _per_behavior("thresholds", request.thresholds, thresholds[1:], behaviors)
+    if not all(0 <= value < 1 for value in chosen):
+        raise ArgumentError(expected("thresholds", "values from 0 to below 1", chosen))
+    bout = sequence.minimum_bout
+    shortest = DEFAULT_MINIMUM_BOUT if bout is None else bout
+    each = shortest[1:] if isinstance(shortest, tuple) else (shortest,) * len(behaviors)
+    bouts = _per_behavior("minimum_bout", request.minimum_bout, each, behaviors)
+    if not all(_is_count(value, 0) for value in bouts):
+        raise ArgumentError(expected("minimum_bout", "whole frames, 0 or more", bouts))
+    # The background follows from the others, whatever its own threshold and bouts.
+    return Decision((thresholds[0], *chosen), (0, *bouts))
+
+
+def _per_behavior(
+    argument: str, given: Mapping[str, T] | T | None, default: Sequence[T], behaviors: Sequence[str]
+) -> tuple[T, ...]:
+    """One value a behavior, from one for all, some by name, or the default."""
+    if given is None:
+        return tuple(default)
+    if not isinstance(given, Mapping):
+        return (given,) * len(behaviors)
+    strangers = sorted(set(given) - set(behaviors))
+    if strangers:
+        raise ArgumentError(expected(argument, f"behaviors among {list(behaviors)}", strangers))
+    return tuple(given.get(name, value) for name, value in zip(behaviors, default, strict=True))
+
+
+def _moments(given: Any) -> Moments:
+    try:
+        (r, g, b), (sr, sg, sb) = given
+        mean, std = (float(r), float(g), float(b)), (float(sr), float(sg), float(sb))
+    except (TypeError, ValueError):
+        mean, std = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+    if not all(0 <= value <= 1 for value in mean) or not all(value > 0 for value in std):
+        raise ArgumentError(
+            expected(
+                "normalization",
+                '"trial", or three means and three standard deviations of pixel values in [0, 1]',
+                given,
+            )
+        )
+    return mean, std
+
+
+def _one_of(argument: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ArgumentError(expected(argument, f"one of {', '.join(map(repr, choices))}", value))
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_size(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(_is_count(side, SMALLEST_SIDE) for side in value)
+    )

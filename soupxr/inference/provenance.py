@@ -1,0 +1,95 @@
+"""How a trial's results came about, as the JSON that stands beside them.
+
+A record has two parts, ``features`` and ``sequence``. Each holds an ``identity``, which decides
+whether a result would come out the same today, and facts for people. A part that is null vouches
+for nothing: features without it are not used, whatever is on disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from soupxr.inference.plan import ModelFile, Plan
+
+__all__ = ["Record", "differences", "features_part", "sequence_part"]
+
+Part = dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """Provenance of one trial in one mode."""
+
+    features: Part = None
+    sequence: Part = None
+
+    @classmethod
+    def parse(cls, text: str) -> Record:
+        """Read what the store holds; an empty text is an empty record."""
+        if not text:
+            return cls()
+        known = json.loads(text)
+        return cls(known.get("features"), known.get("sequence"))
+
+    def dump(self) -> str:
+        """Text for the store."""
+        return json.dumps({"features": self.features, "sequence": self.sequence})
+
+    def without_features(self) -> Record:
+        """The same, no longer vouching for features."""
+        return replace(self, features=None)
+
+
+def features_part(
+    plan: Plan, video: Mapping[str, Any], mean: tuple[float, ...], std: tuple[float, ...]
+) -> dict[str, Any]:
+    """Record how features were made.
+
+    Parameters
+    ----------
+    video : mapping
+        What tells this video from one that replaced it.
+    mean, std : tuple of float
+        Normalisation that was used, whether the checkpoint's or the trial's own.
+    """
+    return {
+        "identity": plan.features_identity() | {"video": dict(video)},
+        "kept": plan.keep,
+        "flow_model": _path(plan.flow) or "inside feature_model",
+        "feature_model": _path(plan.feature),
+        "normalization": {"mean": list(mean), "std": list(std)},
+        "device": plan.device,
+        **_circumstances(),
+    }
+
+
+def sequence_part(plan: Plan, features: Mapping[str, Any]) -> dict[str, Any]:
+    """Record how an ethogram was made, and from which features."""
+    return {
+        "identity": plan.sequence_identity(),
+        "features": features["identity"],
+        "sequence_model": _path(plan.sequence),
+        **_circumstances(),
+    }
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Names of what is wanted otherwise than it was found."""
+    return [name for name, value in wanted.items() if found.get(name) != value]
+
+
+def _path(file: ModelFile | None) -> str | None:
+    return None if file is None else file.path
+
+
+def _circumstances() -> dict[str, str]:
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "soupxr": version("soupxr"),
+        "torch": version("torch"),
+    }

@@ -1,0 +1,319 @@
+"""One trial, from its videos to its committed ethogram."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numcodecs import BitRound
+
+from soupxr.errors import CheckpointError, SoupError, StoreError
+from soupxr.inference.engine import FeatureEngine, Features, choose_device
+from soupxr.inference.plan import ModelFile, Plan
+from soupxr.inference.preprocess import Preprocessing, Statistics
+from soupxr.inference.provenance import Record, differences, features_part, sequence_part
+from soupxr.inference.sequence import class_probabilities
+from soupxr.inference.stream import blocks_of, look_ahead
+from soupxr.ingest import resolve_video
+from soupxr.models import checkpoint
+from soupxr.models.tgmj import TGMJ
+from soupxr.schema import FEATURE_CHUNK
+from soupxr.store import Store, StoredTrial, TrialResults, correct_trial
+from soupxr.video import VideoInfo, VideoReader, lazy_frames, probe
+
+__all__ = ["Outcome", "Task", "forget_models", "process"]
+
+log = logging.getLogger(__name__)
+
+#: Statistics of a trial are taken over every tenth frame, as for the published models.
+STATISTICS_STRIDE = 10
+#: Mantissa bits of float16.
+HALF_PRECISION_BITS = 10
+
+Report = Callable[[int], object]
+
+#: Trials that dask runs in several threads wait for one loading instead of each doing it.
+_LOADING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done with one trial; travels to whichever worker does it."""
+
+    address: str
+    data_root: str
+    key: str
+    plan: Plan
+    redo_features: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames that were worked on.
+    error : str or None
+        Why the trial failed.
+    notes : tuple of str
+        What the user should know although it did not fail.
+    """
+
+    key: str
+    n_frames: int
+    seconds: float
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def process(task: Task, report: Report | None = None) -> Outcome:
+    """Infer one trial and commit it; a failure is recorded in the store and in the outcome.
+
+    Parameters
+    ----------
+    report : callable, optional
+        Told how many more frames are done, now and then.
+    """
+    started = time.perf_counter()
+    store = Store(task.address)
+    work = _Work(store, task, report or (lambda _: None))
+    try:
+        work.run()
+        error = None
+    except Exception as failure:
+        error = _reason(failure)
+        log.debug("trial %s failed", task.key, exc_info=True)
+        try:
+            TrialResults(store, task.plan.mode.name, task.key).fail(error)
+        except (StoreError, OSError) as unwritable:
+            error = f"{error} (and this could not be recorded: {unwritable})"
+    seconds = time.perf_counter() - started
+    return Outcome(task.key, work.n_frames, seconds, error, tuple(work.notes))
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, SoupError):
+        return str(failure)
+    return f"{type(failure).__name__}: {failure}"
+
+
+class _Work:
+    """The steps of one trial, and what they find out on the way."""
+
+    def __init__(self, store: Store, task: Task, report: Report) -> None:
+        self.store = store
+        self.key = task.key
+        self.root = Path(task.data_root)
+        self.plan = task.plan
+        self.results = TrialResults(store, task.plan.mode.name, task.key)
+        self.redo_features = task.redo_features
+        self.report = report
+        self.notes: list[str] = []
+        self.n_frames = 0
+
+    def run(self) -> None:
+        trial = self.store.trial(self.key)
+        self.n_frames = trial.n_frames
+        self.record = Record.parse(self.results.provenance)
+        if self.plan.feature is None:
+            features = self._stored_features(trial)
+        else:
+            features = self._features_from(trial)
+        if self.plan.sequence is None:
+            for _ in features:
+                pass
+            return
+        self._ethogram(features)
+
+    # -------------------------------------------------------------- features
+
+    def _features_from(self, trial: StoredTrial) -> Iterator[npt.NDArray[np.float32]]:
+        """Features of the trial's video: stored ones where they are the same, else new ones."""
+        paths = [resolve_video(self.root, path) for path in trial.video_paths]
+        infos = [probe(path) for path in paths]
+        trial = self._corrected(trial, infos)
+        video = {"n_frames": trial.n_frames, "bytes": [path.stat().st_size for path in paths]}
+        if not self.redo_features and self._can_reuse(video):
+            return self._stored_features(trial)
+        return self._new_features(trial, infos, video)
+
+    def _corrected(self, trial: StoredTrial, infos: list[VideoInfo]) -> StoredTrial:
+        """The trial as its videos are now, in the store too."""
+        n_frames = min(info.n_frames for info in infos)
+        self.n_frames = n_frames
+        if n_frames == trial.n_frames:
+            return trial
+        self.notes.append(
+            f"{self.key}: the video had {trial.n_frames} frames when it was added and has "
+            f"{n_frames} now; earlier results of all modes are void"
+        )
+        correct_trial(self.store.address, self.key, n_frames, infos[0].fps)
+        self.record = Record()
+        return replace(trial, n_frames=n_frames, fps=infos[0].fps)
+
+    def _can_reuse(self, video: dict[str, Any]) -> bool:
+        made = self.record.features
+        wanted = self.plan.features_identity() | {"video": video}
+        return (
+            made is not None
+            and not differences(made["identity"], wanted)
+            and made["kept"] in (self.plan.keep, "float32")
+        )
+
+    def _stored_features(self, trial: StoredTrial) -> Iterator[npt.NDArray[np.float32]]:
+        if self.record.features is None or self.record.features["kept"] == "none":
+            raise StoreError(
+                f"{self.key}: no stored features in mode {self.plan.mode.name}. "
+                "Run ds.soup.infer(...) or ds.soup.feature_extractor.infer(...) first."
+            )
+        for start in range(0, trial.n_frames, FEATURE_CHUNK):
+            stop = min(start + FEATURE_CHUNK, trial.n_frames)
+            part = self.results.read_features(start, stop)
+            self.report(stop - start)
+            yield np.concatenate([part["spatial"], part["flow"]], axis=1)
+
+    def _new_features(
+        self, trial: StoredTrial, infos: list[VideoInfo], video: dict[str, Any]
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Extract features and store them on the way, as the plan wants them kept."""
+        preprocessing = self._preprocessing(trial, infos)
+        join = self.store.attrs["join"]
+        frames = lazy_frames([info.path for info in infos], trial.n_frames, infos, join=join)
+        engine = _engine(self.plan)
+        stream = engine.extract(look_ahead(blocks_of(frames)), preprocessing)
+        keep = self.plan.keep
+        self.results.start_features(self.record.without_features().dump())
+        sink = _FeatureSink(self.results) if keep != "none" else None
+        for features in stream:
+            kept = _rounded(features) if keep == "float16" else features
+            if sink is not None:
+                sink.add(kept)
+            self.report(len(kept))
+            yield np.concatenate([kept.spatial, kept.flow], axis=1)
+        part = features_part(self.plan, video, preprocessing.mean, preprocessing.std)
+        self.record = replace(self.record, features=part)
+        if sink is not None:
+            sink.close()
+            self.results.commit_features(self.record.dump())
+
+    def _preprocessing(self, trial: StoredTrial, infos: list[VideoInfo]) -> Preprocessing:
+        moments = self.plan.normalization
+        if moments is None:
+            statistics = trial_statistics(infos, trial.n_frames)
+            moments = statistics.mean, statistics.std
+        return Preprocessing(self.plan.image_size, self.plan.preprocessing, *moments)
+
+    # -------------------------------------------------------------- ethogram
+
+    def _ethogram(self, features: Iterator[npt.NDArray[np.float32]]) -> None:
+        """Decide and commit."""
+        assert self.plan.decision is not None
+        probability = class_probabilities(_sequence_model(self.plan), features)
+        ethogram = self.plan.decision(probability)
+        assert self.record.features is not None
+        part = sequence_part(self.plan, self.record.features)
+        self.record = replace(self.record, sequence=part)
+        self.results.commit(probability[:, 1:], ethogram, self.record.dump())
+
+
+class _FeatureSink:
+    """Writes features in whole chunks of the store."""
+
+    def __init__(self, results: TrialResults) -> None:
+        self._results = results
+        self._waiting: list[Features] = []
+        self._start = 0
+
+    def add(self, features: Features) -> None:
+        """Take in features of the next frames."""
+        self._waiting.append(features)
+        while sum(map(len, self._waiting)) >= FEATURE_CHUNK:
+            self._write()
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._waiting:
+            self._write()
+
+    def _write(self) -> None:
+        joined = Features.join(self._waiting)
+        chunk, rest = joined[:FEATURE_CHUNK], joined[FEATURE_CHUNK:]
+        self._results.write_features(self._start, vars(chunk))
+        self._start += len(chunk)
+        self._waiting = [rest] if len(rest) else []
+
+
+def _rounded(features: Features) -> Features:
+    """Features with the mantissa of float16 but the range of float32: they compress to half."""
+    codec = BitRound(keepbits=HALF_PRECISION_BITS)
+
+    def rounded(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(codec.decode(codec.encode(values))).reshape(values.shape)
+
+    return replace(features, spatial=rounded(features.spatial), flow=rounded(features.flow))
+
+
+def trial_statistics(infos: list[VideoInfo], n_frames: int) -> Statistics:
+    """Statistics over every tenth frame of the joined picture, padding included."""
+    statistics = Statistics()
+    tallest = max(info.height for info in infos)
+    for info in infos:
+        with VideoReader(info.path, info) as reader:
+            for frames in reader.sample(every=STATISTICS_STRIDE, stop=n_frames):
+                statistics.add(frames)
+                statistics.add_black(len(frames) * (tallest - info.height) * info.width)
+    return statistics
+
+
+# ------------------------------------------------------------------ models, loaded once a process
+
+
+@lru_cache(maxsize=1)
+def _load_engine(
+    flow: ModelFile | None, feature: ModelFile, device: str, precision: str, batch: int | str
+) -> FeatureEngine:
+    model = _read(feature).build(flow_generator=flow and _read(flow))
+    return FeatureEngine(model, choose_device(device), precision, batch)
+
+
+def _engine(plan: Plan) -> FeatureEngine:
+    assert plan.feature is not None
+    with _LOADING:
+        return _load_engine(plan.flow, plan.feature, plan.device, plan.precision, plan.batch_size)
+
+
+@lru_cache(maxsize=1)
+def _load_sequence(file: ModelFile, device: str) -> TGMJ:
+    model: TGMJ = _read(file).build().to(choose_device(device))
+    return model
+
+
+def _sequence_model(plan: Plan) -> TGMJ:
+    assert plan.sequence is not None
+    with _LOADING:
+        return _load_sequence(plan.sequence, plan.device)
+
+
+def _read(file: ModelFile) -> checkpoint.Checkpoint:
+    found = checkpoint.read(file.path)
+    if found.sha256 != file.sha256:
+        raise CheckpointError(
+            f"{file.path}: the checkpoint was replaced while it was in use; start again."
+        )
+    return found
+
+
+def forget_models() -> None:
+    """Free the memory of loaded models."""
+    _load_engine.cache_clear()
+    _load_sequence.cache_clear()

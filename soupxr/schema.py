@@ -1,0 +1,251 @@
+"""What a store holds: dimensions, variables, dtypes, fills, chunks.
+
+Tables only; nothing here touches a disk. ``store.py`` makes arrays from these records and is the
+only module that writes them.
+
+Two rules decide the chunks. Whatever is written in parallel has chunks of one trial, because two
+processes that write parts of one chunk lose data silently. Whatever is written by one process at
+a time (under the store's lock) is one chunk for all trials, because opening must be quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from soupxr.errors import ArgumentError, StoreError, expected
+
+__all__ = [
+    "FEATURE_CHUNK",
+    "FRAME_CHUNK",
+    "INDEXES",
+    "SCHEMA_VERSION",
+    "VARIABLES",
+    "Status",
+    "Variable",
+    "check_name",
+    "feature_variables",
+    "trial_key",
+    "validate",
+]
+
+SCHEMA_VERSION = 1
+
+#: Frames in a chunk of probabilities, ethograms and annotations.
+FRAME_CHUNK = 1024
+#: Frames in a chunk of features: 1 MiB of float32.
+FEATURE_CHUNK = 512
+#: Trials or annotators in one chunk of a table column: "all" of them, for any lab.
+ALL = 65_536
+
+#: The dimensions that grow, and the coordinate whose length says how far they are valid. It is
+#: written last, so a reader never sees a trial whose row is not there yet.
+INDEXES = {"trial": "trial", "annotator": "annotator"}
+
+
+class Status(IntEnum):
+    """How far a trial has come in a mode; the commit mark, always written last."""
+
+    NONE = 0
+    FEATURES = 1
+    COMPLETE = 2
+    FAILED = 3
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One array of the store.
+
+    Parameters
+    ----------
+    dims : tuple of str
+        Named dimensions.
+    dtype : str
+        NumPy dtype, or ``"str"`` for variable-length strings.
+    fill : scalar
+        What an unwritten element reads as; chunks of nothing else are not on disk.
+    about : str
+        What it means; becomes the attribute ``description``.
+    units : str, optional
+        Physical units.
+    chunks : mapping of str to int
+        Chunk length along each dimension that is not whole.
+    codec : str or None
+        Name of a compressor in ``store.CODECS``; None leaves Zarr's default.
+    """
+
+    dims: tuple[str, ...]
+    dtype: str
+    fill: Any
+    about: str
+    units: str | None = None
+    chunks: Mapping[str, int] | None = None
+    codec: str | None = None
+
+    def chunk_shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Chunk shape for arrays whose fixed dimensions have these sizes."""
+        given = self.chunks or {}
+        return tuple(given.get(dim, ALL if dim in INDEXES else sizes[dim]) for dim in self.dims)
+
+
+PER_TRIAL = {"mode": 1, "annotator": 1, "trial": 1}
+PER_FRAME = PER_TRIAL | {"frame": FRAME_CHUNK}
+
+VARIABLES: dict[str, Variable] = {
+    "view": Variable(("view",), "str", "", "camera roles, left to right as they are joined"),
+    "behavior": Variable(
+        ("behavior",), "str", "", "behaviors, in the order of the models' classes"
+    ),
+    "mode": Variable(("mode",), "str", "", "inference modes"),
+    "video_path": Variable(("trial", "view"), "str", "", "video, relative to data_root"),
+    "n_frames": Variable(("trial",), "int64", 0, "valid frames of the trial"),
+    "fps": Variable(("trial",), "float64", 0.0, "frame rate", units="Hz"),
+    "experiment": Variable(("trial",), "str", "", "kind of experiment, such as table or pez"),
+    "notes": Variable(("trial",), "str", "", "free text"),
+    "probability": Variable(
+        ("mode", "trial", "frame", "behavior"),
+        "float32",
+        np.nan,
+        "probability of each behavior by the sequence model",
+        units="1",
+        chunks=PER_FRAME,
+    ),
+    "ethogram": Variable(
+        ("mode", "trial", "frame", "behavior"),
+        "int8",
+        -1,
+        "1 occurs, 0 does not, -1 not inferred",
+        chunks=PER_FRAME,
+    ),
+    "annotation": Variable(
+        ("annotator", "trial", "frame", "behavior"),
+        "int8",
+        -1,
+        "1 occurs, 0 does not, -1 unlabelled, by a person",
+        chunks=PER_FRAME,
+    ),
+    "error": Variable(("mode", "trial"), "str", "", "why the trial failed", chunks=PER_TRIAL),
+    "provenance": Variable(
+        ("mode", "trial"), "str", "", "JSON: how the results came about", chunks=PER_TRIAL
+    ),
+    "status": Variable(
+        ("mode", "trial"),
+        "int8",
+        int(Status.NONE),
+        "0 none, 1 features, 2 complete, 3 failed",
+        chunks=PER_TRIAL,
+        codec="raw",
+    ),
+    "annotator": Variable(("annotator",), "str", "", "who labelled"),
+    "animal": Variable(("trial",), "str", "", "animal"),
+    "session": Variable(("trial",), "str", "", "session of the animal"),
+    "trial_id": Variable(("trial",), "int64", -1, "number of the trial within its session"),
+    "trial": Variable(("trial",), "str", "", "animal/session/trial_id; empty once removed"),
+}
+
+
+def feature_variables() -> dict[str, Variable]:
+    """Arrays of the child group ``features/<mode>``: what the feature extractor says."""
+    chunks = {"trial": 1, "frame": FEATURE_CHUNK}
+    return {
+        "spatial": Variable(
+            ("trial", "frame", "feature"),
+            "float32",
+            np.nan,
+            "penultimate activations of the spatial stream",
+            chunks=chunks,
+            codec="features",
+        ),
+        "flow": Variable(
+            ("trial", "frame", "feature"),
+            "float32",
+            np.nan,
+            "penultimate activations of the flow stream",
+            chunks=chunks,
+            codec="features",
+        ),
+        "logit": Variable(
+            ("trial", "frame", "class"),
+            "float32",
+            np.nan,
+            "logits of the fused streams, background first",
+            chunks=chunks,
+            codec="features",
+        ),
+    }
+
+
+def check_name(argument: str, name: object) -> str:
+    """Refuse an animal or session name that would leave ``data_root`` or break a trial's key.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is empty, not text, ``.`` or ``..``, or holds a separator or control character.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ArgumentError(expected(argument, "the name of a folder", name))
+    if name in (".", "..") or any(c in name for c in "/\\") or not name.isprintable():
+        raise ArgumentError(
+            expected(
+                argument,
+                "the plain name of one folder under data_root",
+                name,
+                "Names may not hold / or \\ nor lead out of data_root.",
+            )
+        )
+    return name
+
+
+def check_labels(argument: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """Refuse empty, doubled or non-text labels of a dimension."""
+    if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
+        raise ArgumentError(expected(argument, "a sequence of names", labels))
+    if not labels or len(set(labels)) != len(labels):
+        raise ArgumentError(expected(argument, "one name or more, each once", tuple(labels)))
+    return tuple(labels)
+
+
+def trial_key(animal: str, session: str, trial_id: int) -> str:
+    """The stored key of a trial."""
+    return f"{animal}/{session}/{int(trial_id)}"
+
+
+def validate(attrs: Mapping[str, Any], arrays: Mapping[str, Any], address: str) -> None:
+    """Check that a group is a store of this schema.
+
+    Parameters
+    ----------
+    attrs : mapping
+        The group's attributes.
+    arrays : mapping of str to array
+        Its arrays; each has ``ndim`` and ``dtype``.
+    address : str
+        Where it is, for the message.
+
+    Raises
+    ------
+    StoreError
+        If it is not one of ours, of a newer version, or incomplete.
+    """
+    version = attrs.get("soupxr_schema")
+    if version is None:
+        raise StoreError(
+            f"{address}: expected a soupxr store, but this Zarr group has no soupxr_schema "
+            "attribute. Make a store with soupxr.create(...)."
+        )
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{address}: expected schema version {SCHEMA_VERSION}, but got {version}. "
+            "Open it with the soupxr that made it, or a newer one."
+        )
+    lacking = [name for name in VARIABLES if name not in arrays]
+    if lacking:
+        raise StoreError(
+            f"{address}: the store is incomplete, it lacks {', '.join(lacking)}. "
+            "Its creation was probably interrupted: delete it and create it again."
+        )

@@ -1,0 +1,31 @@
+"""The Zarr store, and the only package that writes it.
+
+Three promises hold for every function here.
+
+*A trial is there or it is not.* Rows are written before the key that makes them valid
+(``schema.INDEXES``), results before the status that commits them; a process killed in between
+leaves something that readers pass over and the next writer overwrites.
+
+*No writer disturbs another.* One process at a time adds or removes trials, under a lock that ends
+with its process. Results of different trials never share a chunk. A removed trial's place is never
+given to another, so a result that comes too late falls into a place that nobody reads.
+
+*Positions are resolved here.* Callers name trials by key; labels are never matched by Zarr.
+"""
+
+from soupxr.store.address import store_address
+from soupxr.store.create import create
+from soupxr.store.lookup import Store, StoredTrial
+from soupxr.store.membership import add_trials, correct_trial, remove_trials
+from soupxr.store.results import TrialResults
+
+__all__ = [
+    "Store",
+    "StoredTrial",
+    "TrialResults",
+    "add_trials",
+    "correct_trial",
+    "create",
+    "remove_trials",
+    "store_address",
+]

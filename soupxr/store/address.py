@@ -1,0 +1,52 @@
+"""Where a store is, and the lock that lets one process at a time change which trials it has."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from soupxr.errors import ArgumentError, StoreError, expected
+
+LOCK_TIMEOUT_S = 600.0
+
+
+def store_address(path: str | os.PathLike[str]) -> str:
+    """Absolute path of a local store, or the URL as it is."""
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text:
+        raise ArgumentError(expected("path", "a path or URL of a Zarr store", path))
+    return text if is_url(text) else str(Path(text).expanduser().resolve())
+
+
+def is_url(address: str) -> bool:
+    """Whether this names a store that is not on a local disk."""
+    return "://" in address
+
+
+@contextmanager
+def exclusive(address: str) -> Iterator[None]:
+    """Let one process at a time change which trials there are."""
+    path = _lock_path(address)
+    try:
+        # The operating system drops this lock when its process ends, however it ends.
+        with FileLock(path, timeout=LOCK_TIMEOUT_S):
+            yield
+    except Timeout:
+        raise StoreError(
+            f"{address}: another process has been adding or removing trials for "
+            f"{LOCK_TIMEOUT_S / 60:.0f} minutes (lock {path}). Wait until it is done, or end it."
+        ) from None
+
+
+def _lock_path(address: str) -> Path:
+    # Beside the store: Zarr warns of files inside it that it does not know.
+    if is_url(address):
+        name = "".join(c if c.isalnum() else "-" for c in address)
+        return Path(tempfile.gettempdir()) / f"{name}.lock"
+    path = Path(address)
+    return path.with_name(f".{path.name}.lock")

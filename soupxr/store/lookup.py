@@ -1,0 +1,202 @@
+"""Reading: which trials a store has, where, and what it says of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from soupxr import schema
+from soupxr.errors import StoreError
+from soupxr.schema import Status
+from soupxr.store.address import is_url
+from soupxr.store.zarrs import Array, dims_of, open_group
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """What the store says of one trial."""
+
+    key: str
+    slot: int
+    animal: str
+    session: str
+    trial_id: int
+    video_paths: tuple[str, ...]
+    n_frames: int
+    fps: float
+    experiment: str
+
+
+class Store:
+    """One store: where it is, what trials it has, and what it says of them.
+
+    Cheap to make, and meant to be made anew for each piece of work: arrays keep the shape they had
+    when they were opened, and another process may have added trials since. Pickles as its address.
+
+    Parameters
+    ----------
+    address : str
+        From :func:`store_address`.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or it is not one of ours.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def __repr__(self) -> str:
+        return f"Store({self.address!r})"
+
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        return (Store, (self.address,))
+
+    @cached_property
+    def group(self) -> zarr.Group:
+        """The Zarr group, opened for writing where that is possible."""
+        return open_group(self.address)
+
+    @cached_property
+    def arrays(self) -> dict[str, Array]:
+        """All arrays of the root group, checked against the schema."""
+        # By name, not by listing: Zarr warns of files it does not know, such as a .DS_Store.
+        group = self.group
+        arrays = {name: group[name] for name in schema.VARIABLES if name in group}
+        schema.validate(self.group.attrs, arrays, self.address)
+        return arrays
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """The group's attributes."""
+        return dict(self.group.attrs)
+
+    def labels(self, name: str) -> list[str]:
+        """Labels along ``view``, ``behavior``, ``mode`` or ``annotator``."""
+        return [str(label) for label in np.asarray(self.arrays[name][...])]
+
+    def keys(self) -> list[str]:
+        """Keys of the trials there are at this moment, in the order in which they were added."""
+        return list(self.slot_of_each_key())
+
+    def slot(self, key: str) -> int:
+        """Place of a trial as it stands on disk at this moment.
+
+        Raises
+        ------
+        StoreError
+            If the trial is not there (any more).
+        """
+        slot = self.slot_of_each_key().get(key)
+        if slot is None:
+            raise StoreError(f"{key}: this trial is not in {self.address}; was it removed?")
+        return slot
+
+    def slot_of_each_key(self) -> dict[str, int]:
+        """Key of every trial there is, and its place along the ``trial`` dimension."""
+        column = np.asarray(open_group(self.address)["trial"][...])
+        return {str(key): slot for slot, key in enumerate(column) if key}
+
+    def slots(self, keys: Iterable[str]) -> list[int]:
+        """Places of several trials; see :meth:`slot`."""
+        now = self.slot_of_each_key()
+        try:
+            return [now[key] for key in keys]
+        except KeyError as missing:
+            raise StoreError(
+                f"{missing.args[0]}: this trial is not in {self.address}; was it removed?"
+            ) from None
+
+    def column(self, name: str, slots: Sequence[int]) -> npt.NDArray[Any]:
+        """Values of a per-trial column at these places."""
+        values = np.asarray(self.arrays[name][...])[list(slots)]
+        return values.astype(object) if schema.VARIABLES[name].dtype == "str" else values
+
+    def statuses(self, mode: str, slots: Sequence[int]) -> npt.NDArray[np.int8]:
+        """Status codes at these places."""
+        row = self.mode_index(mode)
+        if is_url(self.address):
+            return np.asarray(self.arrays["status"][row])[list(slots)]
+        return _read_marks(Path(self.address, "status", "c", str(row)), slots)
+
+    def trial(self, key: str) -> StoredTrial:
+        """Everything the store says of one trial; see :meth:`trials`."""
+        return self.trials([key])[0]
+
+    def trials(self, keys: Sequence[str]) -> list[StoredTrial]:
+        """Everything the store says of these trials.
+
+        Raises
+        ------
+        StoreError
+            If one of them is not there.
+        """
+        slots = self.slots(keys)
+        names = ("animal", "session", "trial_id", "n_frames", "fps", "experiment", "video_path")
+        columns = (self.column(name, slots) for name in names)
+        return [
+            StoredTrial(
+                key=key,
+                slot=slot,
+                animal=animal,
+                session=session,
+                trial_id=int(trial_id),
+                n_frames=int(n_frames),
+                fps=float(fps),
+                experiment=experiment,
+                video_paths=tuple(paths),
+            )
+            for key, slot, animal, session, trial_id, n_frames, fps, experiment, paths in zip(
+                keys, slots, *columns, strict=True
+            )
+        ]
+
+    def provenances(self, mode: str, slots: Iterable[int]) -> list[str]:
+        """JSON texts on how results at these places came about; empty where there are none."""
+        row = self.mode_index(mode)
+        return [str(self.arrays["provenance"][row, slot]) for slot in slots]
+
+    def arrays_along(self, dim: str) -> Iterator[Array]:
+        """Every array with this dimension, features included."""
+        for array in self.arrays.values():
+            if dim in dims_of(array):
+                yield array
+        for mode in self.labels("mode"):
+            for array in self.features(mode).values():
+                if dim in dims_of(array):
+                    yield array
+
+    def mode_index(self, mode: str) -> int:
+        """Place of a mode along its dimension."""
+        return self.labels("mode").index(mode)
+
+    def features(self, mode: str) -> dict[str, Array]:
+        """Arrays of a mode's features: spatial, flow, logit."""
+        group = self.group[f"features/{mode}"]
+        return {name: group[name] for name in schema.feature_variables()}
+
+
+def _read_marks(folder: Path, slots: Iterable[int]) -> npt.NDArray[np.int8]:
+    """Status marks straight from their one-byte chunk files.
+
+    Through Zarr, one chunk at a time, 10,000 trials take seconds; so, a tenth of one.
+    """
+    written = {entry.name: Path(entry) for entry in os.scandir(folder)} if folder.is_dir() else {}
+
+    def mark(slot: int) -> int:
+        path = written.get(str(slot))
+        try:
+            return path.read_bytes()[0] if path else int(Status.NONE)
+        except FileNotFoundError:  # removed between listing and reading
+            return int(Status.NONE)
+
+    return np.array([mark(slot) for slot in slots], dtype=np.int8)

@@ -1,0 +1,119 @@
+"""Which trials there are: adding, removing and correcting them, one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from soupxr.errors import StoreError
+from soupxr.ingest import TrialRow
+from soupxr.schema import Status
+from soupxr.store.address import exclusive
+from soupxr.store.lookup import Store
+from soupxr.store.zarrs import as_column, axis_of, dims_of, write
+
+
+def add_trials(address: str, rows: Sequence[TrialRow], experiment: str = "") -> None:
+    """Append trials; all of them or, if any is there already, none.
+
+    Parameters
+    ----------
+    address : str
+        The store.
+    rows : sequence of TrialRow
+        From :func:`soupxr.ingest.survey`.
+    experiment : str
+        Kind of experiment of all these trials.
+
+    Raises
+    ------
+    StoreError
+        If another process added one of them meanwhile, or the store cannot be written.
+    """
+    with exclusive(address):
+        store = Store(address)
+        known = store.slot_of_each_key()
+        there = [row.key for row in rows if row.key in known]
+        if there:
+            raise StoreError(
+                f"{', '.join(there)}: expected new trials, but another process added these "
+                "meanwhile; nothing was added."
+            )
+        _append(store, rows, experiment)
+
+
+def _append(store: Store, rows: Sequence[TrialRow], experiment: str) -> None:
+    first = store.arrays["trial"].shape[0]
+    last = first + len(rows)
+    _grow(store, "frame", max(row.n_frames for row in rows))
+    _grow(store, "trial", last, but="trial")
+    columns: dict[str, Any] = {
+        "animal": [row.animal for row in rows],
+        "session": [row.session for row in rows],
+        "trial_id": [row.trial_id for row in rows],
+        "video_path": [row.video_paths for row in rows],
+        "n_frames": [row.n_frames for row in rows],
+        "fps": [row.fps for row in rows],
+        "experiment": [experiment] * len(rows),
+        "notes": [""] * len(rows),
+    }
+    for name, values in columns.items():
+        write(store.arrays[name], slice(first, last), as_column(name, values))
+    # The key array is the last to grow: only now are there more trials.
+    _grow(store, "trial", last)
+    keys = as_column("trial", [row.key for row in rows])
+    write(store.arrays["trial"], slice(first, last), keys)
+
+
+def remove_trials(address: str, keys: Iterable[str]) -> None:
+    """Remove trials and free their data; the place of a removed trial is never used again."""
+    with exclusive(address):
+        store = Store(address)
+        slots = store.slots(keys)
+        column = np.asarray(store.arrays["trial"][...]).astype(object)
+        column[slots] = ""
+        write(store.arrays["trial"], ..., column)
+        for slot in slots:
+            _clear(store, slot)
+
+
+def _clear(store: Store, slot: int) -> None:
+    """Fill a trial's row in every array of its own chunks, which deletes those chunks."""
+    for array in store.arrays_along("trial"):
+        if array.chunks[axis_of(array, "trial")] == 1:
+            row = tuple(slot if dim == "trial" else slice(None) for dim in dims_of(array))
+            write(array, row, array.fill_value)
+
+
+def correct_trial(address: str, key: str, n_frames: int, fps: float) -> None:
+    """Correct a trial whose video was replaced; results for the old video are void.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the new video.
+    fps : float
+        Its rate (Hz).
+    """
+    with exclusive(address):
+        store = Store(address)
+        slot = store.slot(key)
+        for mode in store.labels("mode"):
+            row = (store.mode_index(mode), slot)
+            write(store.arrays["status"], row, int(Status.NONE))
+            write(store.arrays["provenance"], row, "")
+            for name in ("probability", "ethogram"):
+                write(store.arrays[name], row, store.arrays[name].fill_value)
+        _grow(store, "frame", n_frames)
+        write(store.arrays["n_frames"], slot, n_frames)
+        write(store.arrays["fps"], slot, fps)
+
+
+def _grow(store: Store, dim: str, size: int, but: str | None = None) -> None:
+    """Lengthen a dimension in every array that has it; never shorten."""
+    for array in store.arrays_along(dim):
+        axis = axis_of(array, dim)
+        if array.shape[axis] < size and array.basename != but:
+            array.resize((*array.shape[:axis], size, *array.shape[axis + 1 :]))

@@ -1,0 +1,122 @@
+"""Results of one trial in one mode, and the marks that commit them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from soupxr.schema import Status
+from soupxr.store.lookup import Store
+from soupxr.store.zarrs import write
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class TrialResults:
+    """Reads and writes what belongs to one trial in one mode.
+
+    The trial's place is looked up on disk for every write, so that nothing is written for a trial
+    that another process removed meanwhile.
+
+    Parameters
+    ----------
+    store : Store
+        Opened for this piece of work.
+    mode, key : str
+        Which mode, which trial.
+    """
+
+    def __init__(self, store: Store, mode: str, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._mode = store.mode_index(mode)
+        self._features = store.features(mode)
+
+    @property
+    def provenance(self) -> str:
+        """JSON text on how the results came about; empty where there are none."""
+        return str(self._store.arrays["provenance"][self._row()])
+
+    def start_features(self, provenance: str) -> None:
+        """Clear the features; ``provenance``, which must not vouch for them, is written first."""
+        row = self._row()
+        if self._status(row) != Status.COMPLETE:
+            self._mark(row, Status.NONE)
+        self._write("provenance", row, provenance)
+        for array in self._features.values():
+            write(array, row[1], array.fill_value)
+
+    def write_features(self, start: int, features: Mapping[str, FloatArray]) -> None:
+        """Write a block of features.
+
+        Parameters
+        ----------
+        start : int
+            First frame; a multiple of ``schema.FEATURE_CHUNK``, so that no chunk is written twice.
+        features : mapping
+            ``spatial`` and ``flow`` (frame, feature), ``logit`` (frame, class).
+        """
+        _, slot = self._row()
+        for name, values in features.items():
+            write(self._features[name], (slot, slice(start, start + len(values))), values)
+
+    def read_features(self, start: int, stop: int) -> dict[str, FloatArray]:
+        """Stored features of the frames ``[start, stop)``, laid out as in ``write_features``."""
+        _, slot = self._row()
+        return {name: np.asarray(array[slot, start:stop]) for name, array in self._features.items()}
+
+    def commit_features(self, provenance: str) -> None:
+        """Declare the features whole."""
+        row = self._row()
+        self._write("provenance", row, provenance)
+        if self._status(row) != Status.COMPLETE:
+            self._write("error", row, "")
+            self._mark(row, Status.FEATURES)
+
+    def commit(
+        self, probability: FloatArray, ethogram: npt.NDArray[np.int8], provenance: str
+    ) -> None:
+        """Write the results and, last, the mark that says they are whole.
+
+        Parameters
+        ----------
+        probability, ethogram : ndarray
+            (frame, behavior), as long as the trial.
+        provenance : str
+            JSON text.
+        """
+        row = self._row()
+        self._mark(row, Status.NONE)
+        self._write("probability", row, self._padded("probability", probability))
+        self._write("ethogram", row, self._padded("ethogram", ethogram))
+        self._write("provenance", row, provenance)
+        self._write("error", row, "")
+        self._mark(row, Status.COMPLETE)
+
+    def fail(self, reason: str) -> None:
+        """Mark the trial as failed and say why."""
+        row = self._row()
+        self._write("error", row, reason)
+        self._mark(row, Status.FAILED)
+
+    def _row(self) -> tuple[int, int]:
+        return self._mode, self._store.slot(self._key)
+
+    def _status(self, row: tuple[int, int]) -> Status:
+        return Status(int(self._store.arrays["status"][row]))
+
+    def _mark(self, row: tuple[int, int], status: Status) -> None:
+        self._write("status", row, int(status))
+
+    def _write(self, name: str, row: tuple[int, int], values: Any) -> None:
+        write(self._store.arrays[name], row, values)
+
+    def _padded(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A trial's full row: a shorter rerun must leave no tail of the longer one."""
+        array = self._store.arrays[name]
+        row = np.full(array.shape[-2:], array.fill_value, dtype=array.dtype)
+        row[: len(values)] = values
+        return row

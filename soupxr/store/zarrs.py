@@ -1,0 +1,78 @@
+"""How arrays are opened, made and written; all that reaches the disk passes :func:`write`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import BloscCodec
+
+from soupxr.errors import StoreError
+from soupxr.schema import VARIABLES, Variable
+
+Array = zarr.Array[Any]
+
+#: Chosen by ``benchmarks/codecs.py``.
+CODECS: dict[str | None, Any] = {
+    None: "auto",
+    "features": BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+    "raw": None,
+}
+
+
+def open_group(address: str) -> zarr.Group:
+    """Open a store's group, with every message that its absence deserves."""
+    try:
+        return zarr.open_group(address, mode="r+")
+    except FileNotFoundError:
+        raise StoreError(
+            f"{address}: expected a soupxr store, but there is none. "
+            "Check the path, or make one with soupxr.create(...)."
+        ) from None
+
+
+def make_array(group: zarr.Group, name: str, variable: Variable, sizes: Mapping[str, int]) -> None:
+    """Make one array of the schema, empty."""
+    attributes: dict[str, Any] = {"description": variable.about}
+    if variable.units is not None:
+        attributes["units"] = variable.units
+    group.create_array(
+        name,
+        shape=tuple(sizes[dim] for dim in variable.dims),
+        chunks=variable.chunk_shape(sizes),
+        dtype=str if variable.dtype == "str" else variable.dtype,
+        fill_value=variable.fill,
+        dimension_names=variable.dims,
+        compressors=CODECS[variable.codec],
+        attributes=attributes,
+    )
+
+
+def write(array: Array, index: Any, values: Any) -> None:
+    """The one assignment through which everything reaches the disk."""
+    try:
+        array[index] = values
+    except OSError as error:
+        raise StoreError(
+            f"{array.store_path}: cannot be written ({error}). "
+            "Check the disk's free space and your permission to write there."
+        ) from error
+
+
+def as_column(name: str, values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Values of a per-trial column, in the type in which it is written."""
+    dtype = VARIABLES[name].dtype
+    return np.array(values, dtype=object if dtype == "str" else dtype)
+
+
+def dims_of(array: Array) -> tuple[str, ...]:
+    """Names of an array's dimensions."""
+    return tuple(str(name) for name in array.metadata.dimension_names)  # type: ignore[union-attr]
+
+
+def axis_of(array: Array, dim: str) -> int:
+    """Place of a dimension in an array."""
+    return dims_of(array).index(dim)
