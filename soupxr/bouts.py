@@ -80,7 +80,7 @@ def apply_thresholds(
     probability : array_like, (..., K)
         Without NaN.
     thresholds : array_like, () or (K,)
-        A probability that equals its threshold is not above it.
+        A probability that equals its threshold is not above it: a quirk of the published models.
     minimum_threshold : float, default 0.01
         Lower thresholds are raised to this; 0 takes them as they are.
 

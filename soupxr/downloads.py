@@ -170,10 +170,9 @@ def default_weights(
     networks = get_mode(mode)
     archive = published.get(experiment)
     if archive is None:
-        some = ", ".join(repr(name) for name in published)
-        expectation = f"an experiment with published weights ({some})"
-        message = expected("experiment", expectation, experiment, f"For others {_OWN_WEIGHTS}.")
-        raise DownloadError(message)
+        wanted = f"an experiment with published weights ({', '.join(map(repr, published))})"
+        remedy = f"For others {_OWN_WEIGHTS}."
+        raise DownloadError(expected("experiment", wanted, experiment, remedy))
     members = (
         f"{experiment}/flow_generator/{networks.flow_generator}.pt",
         f"{experiment}/feature_extractor/hidden_two_stream_{mode}.pt",
@@ -181,9 +180,9 @@ def default_weights(
     )
     folder = _folder(archive, cache)
     target = folder / experiment / mode
-    flow, feature, sequence = (target / PurePosixPath(member).name for member in members)
-    if not (flow.is_file() and feature.is_file() and sequence.is_file()):
-        _unpacked(archive, folder, target, lambda names: _pick(archive, members, names))
+    paths = [target / PurePosixPath(member).name for member in members]
+    _ensure(archive, folder, target, paths, lambda names: _pick(archive, members, names))
+    flow, feature, sequence = paths
     return Weights(flow, feature, sequence, f"doi:{archive.doi}", experiment, mode)
 
 
@@ -209,14 +208,13 @@ def sample_data(*, cache: PathLike | None = None, archive: Archive = SAMPLE_DATA
 
     Notes
     -----
-    The data are animal-soup's, doi:10.5281/zenodo.8225385, as they were packed there; only a
-    folder around everything that is called like the archive is left away.
+    They are animal-soup's, doi:10.5281/zenodo.8225385, as packed there; only a folder around
+    everything that is called like the archive is left away.
     """
     stem = PurePosixPath(archive.name).stem
     folder = _folder(archive, cache)
     target = folder / stem
-    if not target.is_dir():
-        _unpacked(archive, folder, target, lambda names: {name: name for name in names})
+    _ensure(archive, folder, target, [target], lambda names: {name: name for name in names})
     inner = target / stem
     return inner if inner.is_dir() else target
 
@@ -226,14 +224,19 @@ def _folder(archive: Archive, cache: PathLike | None) -> Path:
     return root / archive.doi.rpartition("/")[2]
 
 
-def _unpacked(archive: Archive, folder: Path, target: Path, choose: Choice) -> None:
-    """Fetch an archive and unpack the chosen members; one process does it, the others wait."""
+def _ensure(
+    archive: Archive, folder: Path, target: Path, paths: list[Path], choose: Choice
+) -> None:
+    """Fetch and unpack what is not there yet; one process does it, the others wait for it."""
+    if all(path.exists() for path in paths):
+        return
     from filelock import FileLock
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            _unpack(archive, _fetched(archive, folder), target, choose)
+            if not all(path.exists() for path in paths):
+                _unpack(archive, _fetched(archive, folder), target, choose)
     except OSError as error:
         raise DownloadError(
             f"{archive.name}: cannot be kept in {folder} ({error}). Make room there, or set the "
@@ -249,11 +252,8 @@ def _fetched(archive: Archive, folder: Path) -> Path:
     except DownloadError as error:
         if not path.is_file():
             raise
-        warnings.warn(
-            f"{path} is used unchecked, since its record cannot be read: {error}",
-            SoupWarning,
-            stacklevel=4,
-        )
+        message = f"{path} is used unchecked, since its record cannot be read: {error}"
+        warnings.warn(message, SoupWarning, stacklevel=4)
         return path
     if not (path.is_file() and _matches(path, remote.checksum)):
         _download(archive, remote.url, path, remote)

@@ -109,6 +109,7 @@ class FeatureEngine:
         self.device = device
         self.precision = precision
         self.batch_size = AUTO_BATCH[device.type] if batch_size == "auto" else int(batch_size)
+        self._too_large = 0
         # Trials that dask runs in several threads share the device, one batch at a time.
         self._lock = threading.Lock()
 
@@ -147,43 +148,44 @@ class FeatureEngine:
             pending = pending[size:]
 
     def _run(self, frames: torch.Tensor) -> Features:
-        """Features of all windows in these frames; smaller batches where memory runs out."""
-        try:
-            with self._lock, torch.inference_mode(), self._numbers():
-                output = self.model(
-                    frame_windows(frames, self.model.window, self.model.mode.layout)
-                )
-                return Features(
-                    *(
-                        part.float().cpu().numpy()
-                        for part in (output.spatial_features, output.flow_features, output.logits)
-                    )
-                )
-        except (RuntimeError, MemoryError) as error:
-            count = len(frames) - self.model.window + 1
-            if not _out_of_memory(error) or count == 1:
-                raise
-            self._halve(count)
-        return self._run_in_halves(frames, count)
+        """Features of all windows in these frames, in pieces where memory runs out."""
+        overlap = self.model.window - 1
+        count = len(frames) - overlap
+        if count <= self.batch_size:
+            try:
+                return self._forward(frames)
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error) or count == 1:
+                    raise
+                self._too_large = max(count, self._too_large)
+                self.batch_size = count // 2
+            # Outside the except clause, whose traceback keeps the failed batch alive.
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        size = self.batch_size
+        pieces = (frames[i : i + size + overlap] for i in range(0, count, size))
+        return Features.join([self._run(piece) for piece in pieces])
 
-    def _run_in_halves(self, frames: torch.Tensor, count: int) -> Features:
-        # Outside the except clause: its traceback would keep the failed batch's tensors alive.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        half = count // 2
-        first = self._run(frames[: half + self.model.window - 1])
-        return Features.join([first, self._run(frames[half:])])
+    def _forward(self, frames: torch.Tensor) -> Features:
+        with self._lock, torch.inference_mode(), self._numbers():
+            windows = frame_windows(frames, self.model.window, self.model.mode.layout)
+            output = self.model(windows)
+            parts = output.spatial_features, output.flow_features, output.logits
+            features = Features(*(part.float().cpu().numpy() for part in parts))
+        self._tell_of_smaller_batches()
+        return features
 
-    def _halve(self, failed: int) -> None:
-        smaller = max(1, failed // 2)
-        if smaller < self.batch_size:
+    def _tell_of_smaller_batches(self) -> None:
+        """Warn, once it is known which batch fits, that a larger one did not."""
+        if self._too_large:
             warnings.warn(
-                f"{self.device} has too little memory for {failed} windows at once; going on with "
-                f"batch_size={smaller}. Pass it to infer to save the failed attempt.",
+                f"{self.device} has too little memory for {self._too_large} windows at once; "
+                f"going on with batch_size={self.batch_size}. Pass it to infer to save the failed "
+                "attempts.",
                 SoupWarning,
                 stacklevel=2,
             )
-            self.batch_size = smaller
+            self._too_large = 0
 
     def _numbers(self) -> AbstractContextManager[object]:
         """Number format of the forward pass."""

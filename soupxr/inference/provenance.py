@@ -40,6 +40,22 @@ class Record:
         """Text for the store."""
         return json.dumps({"features": self.features, "sequence": self.sequence})
 
+    def vouches_for(self, wanted: Mapping[str, Any], keep: str) -> bool:
+        """Whether stored features are those that would be made today.
+
+        Parameters
+        ----------
+        wanted : mapping
+            Identity that they should have.
+        keep : {"float32", "float16", "none"}
+            How they are to be kept; exact ones serve for all.
+        """
+        return (
+            self.features is not None
+            and self.features["kept"] in {keep, "float32"} - {"none"}
+            and not differences(self.features["identity"], wanted)
+        )
+
     def without_features(self) -> Record:
         """The same, no longer vouching for features."""
         return replace(self, features=None)

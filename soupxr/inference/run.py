@@ -93,13 +93,7 @@ class _Jobs:
         (text,) = self.store.provenances(self.mode, [trial.slot])
         made = Record.parse(text)
         if plan.sequence is None:
-            wanted = plan.features_identity()
-            usable = (
-                made.features is not None
-                and made.features["kept"] in (plan.keep, "float32")
-                and not differences(made.features["identity"], wanted)
-            )
-            return [] if usable else None
+            return [] if made.vouches_for(plan.features_identity(), plan.keep) else None
         if status != Status.COMPLETE or made.sequence is None:
             return None
         other = differences(made.sequence["identity"], plan.sequence_identity())

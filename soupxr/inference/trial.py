@@ -19,7 +19,7 @@ from soupxr.errors import CheckpointError, SoupError, StoreError
 from soupxr.inference.engine import FeatureEngine, Features, choose_device
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing, Statistics
-from soupxr.inference.provenance import Record, differences, features_part, sequence_part
+from soupxr.inference.provenance import Record, features_part, sequence_part
 from soupxr.inference.sequence import class_probabilities
 from soupxr.inference.stream import blocks_of, look_ahead
 from soupxr.ingest import resolve_video
@@ -85,8 +85,7 @@ def process(task: Task, report: Report | None = None) -> Outcome:
         Told how many more frames are done, now and then.
     """
     started = time.perf_counter()
-    store = Store(task.address)
-    work = _Work(store, task, report or (lambda _: None))
+    work = _Work(task, report or (lambda _: None))
     try:
         work.run()
         error = None
@@ -94,7 +93,7 @@ def process(task: Task, report: Report | None = None) -> Outcome:
         error = _reason(failure)
         log.debug("trial %s failed", task.key, exc_info=True)
         try:
-            TrialResults(store, task.plan.mode.name, task.key).fail(error)
+            TrialResults(Store(task.address), task.plan.mode.name, task.key).fail(error)
         except (StoreError, OSError) as unwritable:
             error = f"{error} (and this could not be recorded: {unwritable})"
     seconds = time.perf_counter() - started
@@ -110,21 +109,20 @@ def _reason(failure: Exception) -> str:
 class _Work:
     """The steps of one trial, and what they find out on the way."""
 
-    def __init__(self, store: Store, task: Task, report: Report) -> None:
-        self.store = store
+    def __init__(self, task: Task, report: Report) -> None:
+        self.address = task.address
         self.key = task.key
         self.root = Path(task.data_root)
         self.plan = task.plan
-        self.results = TrialResults(store, task.plan.mode.name, task.key)
         self.redo_features = task.redo_features
         self.report = report
         self.notes: list[str] = []
         self.n_frames = 0
 
     def run(self) -> None:
+        self._open()
         trial = self.store.trial(self.key)
         self.n_frames = trial.n_frames
-        self.record = Record.parse(self.results.provenance)
         if self.plan.feature is None:
             features = self._stored_features(trial)
         else:
@@ -134,6 +132,12 @@ class _Work:
                 pass
             return
         self._ethogram(features)
+
+    def _open(self) -> None:
+        """Open the store as it is now."""
+        self.store = Store(self.address)
+        self.results = TrialResults(self.store, self.plan.mode.name, self.key)
+        self.record = Record.parse(self.results.provenance)
 
     # -------------------------------------------------------------- features
 
@@ -157,23 +161,18 @@ class _Work:
             f"{self.key}: the video had {trial.n_frames} frames when it was added and has "
             f"{n_frames} now; earlier results of all modes are void"
         )
-        correct_trial(self.store.address, self.key, n_frames, infos[0].fps)
-        self.record = Record()
+        correct_trial(self.address, self.key, n_frames, infos[0].fps)
+        self._open()
         return replace(trial, n_frames=n_frames, fps=infos[0].fps)
 
     def _can_reuse(self, video: dict[str, Any]) -> bool:
-        made = self.record.features
         wanted = self.plan.features_identity() | {"video": video}
-        return (
-            made is not None
-            and not differences(made["identity"], wanted)
-            and made["kept"] in (self.plan.keep, "float32")
-        )
+        return self.record.vouches_for(wanted, self.plan.keep)
 
     def _stored_features(self, trial: StoredTrial) -> Iterator[npt.NDArray[np.float32]]:
         if self.record.features is None or self.record.features["kept"] == "none":
             raise StoreError(
-                f"{self.key}: no stored features in mode {self.plan.mode.name}. "
+                f"there are no stored features in mode {self.plan.mode.name}. "
                 "Run ds.soup.infer(...) or ds.soup.feature_extractor.infer(...) first."
             )
         for start in range(0, trial.n_frames, FEATURE_CHUNK):

@@ -14,7 +14,7 @@ given to another, so a result that comes too late falls into a place that nobody
 """
 
 from soupxr.store.address import store_address
-from soupxr.store.create import create
+from soupxr.store.creation import create
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.membership import add_trials, correct_trial, remove_trials
 from soupxr.store.results import TrialResults

@@ -1,0 +1,170 @@
+"""Fixtures that any test may use: films, labs of films, stores, checkpoints, the shared data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+import soupxr as sx
+
+# Small networks gain nothing from threads, and threads that wait for each other on a busy machine
+# make them a hundred times slower. Set before torch is imported; processes inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+#: Real videos and golden outputs lie beside the checkout, where they are present.
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+Film = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _no_progress_no_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("SOUPXR_DATA_ROOT", raising=False)
+    with sx.set_options(progress=False):
+        yield
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Folder of real videos and goldens; skips where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no shared data at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
+    """Write a small video; equal ones are encoded once and copied."""
+    shelf = tmp_path_factory.mktemp("films")
+
+    def write(
+        path: Path, n_frames: int = 20, height: int = 32, width: int = 48, fps: int = 100
+    ) -> Path:
+        known = shelf / f"{n_frames}-{height}x{width}-{fps}.mp4"
+        if not known.exists():
+            _encode(known, _moving_picture(n_frames, height, width), fps)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(known, path)
+        return path
+
+    return write
+
+
+def _moving_picture(n_frames: int, height: int, width: int) -> np.ndarray:
+    """uint8 (frame, y, x, 3): blocky noise that drifts, so that frames differ."""
+    random = np.random.default_rng(n_frames * height + width)
+    coarse = random.integers(0, 256, (-(-height // 8), -(-width // 8), 3), dtype=np.uint8)
+    picture = coarse.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+    return np.stack([np.roll(picture, (k, 2 * k), axis=(0, 1)) for k in range(n_frames)])
+
+
+def _encode(path: Path, frames: np.ndarray, fps: int) -> None:
+    _, height, width, _ = frames.shape
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo"]
+    command += ["-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-"]
+    command += ["-c:v", "libx264", "-g", "12", "-pix_fmt", "yuv420p", "-y", str(path)]
+    subprocess.run(command, input=frames.tobytes(), check=True)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, film: Film) -> Callable[..., Path]:
+    """Make a data_root with films of trials, given as ``"animal/session/trial_id"``."""
+    root = tmp_path / "videos"
+
+    def make(*keys: str, views: tuple[str, ...] = ("side", "front"), **size: int) -> Path:
+        root.mkdir(exist_ok=True)
+        for key in keys:
+            animal, session, trial_id = key.split("/")
+            for view in views:
+                name = f"reach_{view}_v{int(trial_id):03d}.mp4"
+                film(root / animal / session / name, **size)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def new_store(tmp_path: Path, lab: Callable[..., Path]):
+    """Make a store of these trials, with their films."""
+
+    def make(*keys: str, name: str = "reach.zarr", **options):
+        views = options.get("views", ("side", "front"))
+        film_options = {k: options.pop(k) for k in ("n_frames", "height", "width") if k in options}
+        root = lab(*keys, views=views, **film_options)
+        ds = sx.create(tmp_path / name, data_root=root, **options)
+        for animal in sorted({key.split("/")[0] for key in keys}):
+            ds = ds.soup.add_item(animal, experiment="table")
+        return ds
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory):
+    """Checkpoints of untrained networks with fixed weights, as arguments of ``infer``."""
+    import torch
+
+    from soupxr.models import checkpoint
+    from soupxr.models.tgmj import TGMJ
+    from soupxr.models.two_stream import HiddenTwoStream
+    from soupxr.modes import BEHAVIORS, MODES
+
+    folder = tmp_path_factory.mktemp("models")
+
+    def make(
+        mode: str = "fast", image_size=(32, 48), behaviors=BEHAVIORS, seed: int = 0, **settings
+    ) -> dict[str, Path]:
+        settings = {
+            "preprocessing": "antialias",
+            "normalization": ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+            **settings,
+        }
+        stem = (
+            f"{mode}-{'x'.join(map(str, image_size))}-{len(behaviors)}-{seed}-{hash(str(settings))}"
+        )
+        paths = {
+            name: folder / f"{stem}-{name}.ckpt"
+            for name in ("flow_model_in", "feature_model_in", "sequence_model_in")
+        }
+        if paths["sequence_model_in"].exists():
+            return paths
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = HiddenTwoStream(MODES[mode], 1 + len(behaviors))
+            sequence = TGMJ(1 + len(behaviors))
+        common = {"mode": mode, "window": 11, "image_size": image_size, **settings}
+        checkpoint.write(
+            paths["flow_model_in"],
+            kind="flow_generator",
+            model=network.flow_generator,
+            behaviors=None,
+            **common,
+        )
+        checkpoint.write(
+            paths["feature_model_in"],
+            kind="feature_extractor",
+            model=network,
+            behaviors=behaviors,
+            **common,
+        )
+        checkpoint.write(
+            paths["sequence_model_in"],
+            kind="sequence",
+            mode=mode,
+            model=sequence,
+            behaviors=behaviors,
+            window=None,
+            image_size=None,
+            preprocessing=None,
+            normalization=None,
+        )
+        return paths
+
+    return make

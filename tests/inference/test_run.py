@@ -1,0 +1,318 @@
+"""``infer`` on small films: right, resumable, honest about what failed."""
+
+import json
+import warnings
+
+import dask
+import numpy as np
+import pytest
+import torch
+
+import soupxr as sx
+from soupxr import bouts
+from soupxr.inference.engine import FeatureEngine
+from soupxr.inference.preprocess import Preprocessing
+from soupxr.models import checkpoint
+from soupxr.models.tgmj import windowed_logits
+
+TRIALS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
+
+
+def select(ds, key, mode="fast"):
+    animal, session, trial_id = key.split("/")
+    return ds.sel(mode=mode, animal=animal, session=session, trial_id=int(trial_id))
+
+
+def provenance(ds, key, mode="fast"):
+    return json.loads(select(ds, key, mode).provenance.item())
+
+
+@pytest.fixture
+def extracted(monkeypatch):
+    """Counts the frames that go through the networks."""
+    seen = []
+    forward = FeatureEngine._forward
+
+    def counting(self, frames):
+        seen.append(len(frames) - self.model.window + 1)
+        return forward(self, frames)
+
+    monkeypatch.setattr(FeatureEngine, "_forward", counting)
+    return seen
+
+
+def by_hand(ds, key, models, size=(32, 48)):
+    """Probability and ethogram of one trial, without store, dask, streams or batches."""
+    frames = (
+        ds.soup.video().values if "trial" not in ds.dims else select(ds, key).soup.video().values
+    )
+    network = checkpoint.read(models["feature_model_in"]).build()
+    tgmj = checkpoint.read(models["sequence_model_in"]).build()
+    preprocessing = Preprocessing(size, "antialias", (0.5,) * 3, (0.25,) * 3)
+    values = preprocessing(torch.from_numpy(frames))
+    edge = preprocessing.edge_frames(5, torch.device("cpu"))
+    padded = torch.cat([edge, values, edge])
+    with torch.no_grad():
+        windows = torch.stack([padded[i : i + 11].flatten(0, 1) for i in range(len(frames))])
+        output = network(windows)
+        features = torch.cat([output.spatial_features, output.flow_features], dim=1)
+        probability = torch.sigmoid(windowed_logits(tgmj, features)).numpy()
+    thresholds = np.array(
+        [0.5628578, 0.8090643, 0.5678824, 0.5327101, 0.4121191, 0.42216834, 0.63822716]
+    )
+    ethogram = bouts.postprocess(probability, thresholds, minimum_bout=3)
+    return probability[:, 1:], ethogram[:, 1:]
+
+
+def test_equals_the_same_by_hand(new_store, models):
+    ds = new_store(*TRIALS, n_frames=200)
+    ds = ds.soup.infer("fast", **models())
+    assert (ds.status.sel(mode="fast") == 2).all()
+    assert (ds.status.sel(mode="slow") == 0).all()
+    for key in TRIALS:
+        probability, ethogram = by_hand(ds, key, models())
+        np.testing.assert_allclose(select(ds, key).probability, probability, atol=2e-5)
+        np.testing.assert_array_equal(select(ds, key).ethogram, ethogram)
+
+
+def test_a_dataset_opened_before_sees_the_results_after(new_store, models):
+    ds = new_store("M1/S1/1")
+    assert (ds.ethogram == -1).all()
+    ds.soup.infer("fast", **models())
+    assert (ds.ethogram.sel(mode="fast") != -1).all()
+
+
+def test_a_selection_is_inferred_alone(new_store, models):
+    ds = new_store(*TRIALS)
+    ds.sel(animal="M2").soup.infer("fast", **models())
+    assert ds.status.sel(mode="fast").values.tolist() == [0, 0, 2]
+    ds.sel(animal="M1", session="S1", trial_id=2).soup.infer("fast", **models())
+    assert ds.status.sel(mode="fast").values.tolist() == [0, 2, 2]
+    back = ds.unstack("trial").sel(animal=["M1"]).soup.infer("fast", **models())
+    assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
+    assert back.sizes["trial"] == 2
+
+
+def test_complete_trials_are_skipped(new_store, models, extracted):
+    ds = new_store(*TRIALS)
+    ds.isel(trial=[0]).soup.infer("fast", **models())
+    assert sum(extracted) == 20
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ds.soup.infer("fast", **models())
+        ds.soup.infer("fast", **models())
+    assert sum(extracted) == 60
+
+
+def test_a_changed_sequence_model_is_said_and_with_overwrite_reuses_features(
+    new_store, models, extracted
+):
+    ds = new_store(*TRIALS)
+    ds.soup.infer("fast", **models())
+    before = ds.probability.sel(mode="fast").values
+    other = models() | {"sequence_model_in": models(seed=1)["sequence_model_in"]}
+    with pytest.warns(sx.SoupWarning, match=r"3 complete trial.*sequence_model.*overwrite=True"):
+        ds.soup.infer("fast", **other)
+    np.testing.assert_array_equal(ds.probability.sel(mode="fast"), before)
+    ds.soup.infer("fast", **other, overwrite=True)
+    assert not np.array_equal(ds.probability.sel(mode="fast"), before)
+    assert sum(extracted) == 60, "features were extracted again"
+
+
+def test_changed_thresholds_reuse_features_too(new_store, models, extracted):
+    ds = new_store("M1/S1/1")
+    ds.soup.infer("fast", **models(), thresholds=0.999)
+    assert (ds.ethogram.sel(mode="fast") == 0).all()
+    with pytest.warns(sx.SoupWarning, match="thresholds"):
+        ds.soup.infer("fast", **models(), thresholds={"grab": 0.0}, minimum_bout=0)
+    ds.soup.infer("fast", **models(), thresholds={"grab": 0.0}, minimum_bout=0, overwrite=True)
+    grab = select(ds, "M1/S1/1").ethogram.sel(behavior="grab")
+    np.testing.assert_array_equal(
+        grab, select(ds, "M1/S1/1").probability.sel(behavior="grab") > 0.01
+    )
+    assert sum(extracted) == 20
+
+
+def test_a_changed_feature_model_extracts_again(new_store, models, extracted):
+    ds = new_store("M1/S1/1")
+    ds.soup.infer("fast", **models())
+    with pytest.warns(sx.SoupWarning, match="feature_model, flow_model"):
+        ds.soup.infer("fast", **models(seed=1))
+    ds.soup.infer("fast", **models(seed=1), overwrite=True)
+    assert sum(extracted) == 40
+
+
+def test_the_stages_one_by_one(new_store, models, extracted):
+    ds = new_store(*TRIALS)
+    paths = models()
+    ds = ds.soup.feature_extractor.infer("fast", paths["flow_model_in"], paths["feature_model_in"])
+    assert (ds.status.sel(mode="fast") == 1).all()
+    features = ds.soup.features("fast")
+    assert features.spatial.sel(animal="M1", session="S1", trial_id=2).shape == (20, 512)
+    assert features.logit.sel({"class": "background"}).notnull().all()
+    ds.soup.feature_extractor.infer("fast", paths["flow_model_in"], paths["feature_model_in"])
+    assert sum(extracted) == 60
+    ds = ds.soup.sequence.infer("fast", paths["sequence_model_in"])
+    assert (ds.status.sel(mode="fast") == 2).all()
+    again = new_store(*TRIALS, name="other.zarr").soup.infer("fast", **paths)
+    np.testing.assert_array_equal(
+        ds.probability.sel(mode="fast"), again.probability.sel(mode="fast")
+    )
+
+
+def test_the_sequence_stage_without_features_says_what_to_do(new_store, models):
+    ds = new_store("M1/S1/1")
+    with pytest.raises(sx.InferenceError, match=r"M1/S1/1: there are no stored features.*infer"):
+        ds.soup.sequence.infer("fast", models()["sequence_model_in"])
+    assert "no stored features" in select(ds, "M1/S1/1").error.item()
+
+
+@pytest.mark.parametrize("keep", ["float32", "float16", "none"])
+def test_how_features_are_kept(new_store, models, keep):
+    ds = new_store("M1/S1/1", n_frames=200)
+    ds.soup.infer("fast", **models(), features=keep)
+    stored = ds.soup.features("fast").spatial.values
+    assert np.isnan(stored).all() == (keep == "none")
+    exact = new_store("M1/S1/1", n_frames=200, name="exact.zarr")
+    exact.soup.infer("fast", **models())
+    tolerance = 2e-3 if keep == "float16" else 1e-6
+    np.testing.assert_allclose(ds.probability, exact.probability, atol=tolerance)
+    assert provenance(ds, "M1/S1/1")["features"]["kept"] == keep
+
+
+def test_without_kept_features_the_sequence_model_can_still_be_changed(
+    new_store, models, extracted
+):
+    ds = new_store("M1/S1/1")
+    ds.soup.infer("fast", **models(), features="none")
+    ds.soup.infer("fast", **models(), features="none", thresholds=0.3, overwrite=True)
+    assert sum(extracted) == 40
+    with pytest.raises(sx.InferenceError, match="no stored features"):
+        ds.soup.sequence.infer("fast", models()["sequence_model_in"], overwrite=True)
+
+
+def test_provenance_tells_how_it_came_about(new_store, models):
+    ds = new_store("M1/S1/1").soup.infer("fast", **models(), minimum_bout={"chew": 7})
+    record = provenance(ds, "M1/S1/1")
+    digest = checkpoint.read(models()["feature_model_in"]).sha256
+    assert record["features"]["identity"]["feature_model"] == digest
+    assert record["features"]["identity"]["image_size"] == [32, 48]
+    assert record["features"]["normalization"]["mean"] == [0.5, 0.5, 0.5]
+    assert record["features"]["identity"]["precision"] == "float32"
+    assert record["sequence"]["identity"]["thresholds"]["lift"] == 0.8090643
+    assert record["sequence"]["identity"]["minimum_bout"] == [0, 3, 3, 3, 3, 3, 7]
+    assert record["sequence"]["soupxr"] == sx.__version__
+
+
+def test_statistics_of_each_trial_where_a_checkpoint_says_nothing(new_store, models):
+    ds = new_store("M1/S1/1", "M2/S1/1")
+    ds = ds.soup.infer("fast", **models(), normalization="trial")
+    frames = select(ds, "M1/S1/1").soup.video().values[::10] / 255
+    record = provenance(ds, "M1/S1/1")
+    np.testing.assert_allclose(record["features"]["normalization"]["mean"], frames.mean((0, 1, 2)))
+    np.testing.assert_allclose(record["features"]["normalization"]["std"], frames.std((0, 1, 2)))
+    assert record["features"]["identity"]["normalization"] is None
+
+
+def test_a_failing_trial_does_not_stop_the_others(new_store, models, tmp_path):
+    ds = new_store(*TRIALS)
+    (tmp_path / "videos/M1/S1/reach_side_v002.mp4").write_bytes(b"")
+    (tmp_path / "videos/M2/S1/reach_side_v001.mp4").unlink()
+    with pytest.raises(sx.InferenceError) as caught:
+        ds.soup.infer("fast", **models())
+    assert "2 of 3 trial(s) failed in mode fast; 1 are done and in the store" in str(caught.value)
+    assert "M1/S1/2:" in str(caught.value)
+    assert "M2/S1/1:" in str(caught.value)
+    assert ds.status.sel(mode="fast").values.tolist() == [2, 3, 3]
+    assert "reach_side_v002.mp4" in select(ds, "M1/S1/2").error.item()
+    assert select(ds, "M1/S1/1").error.item() == ""
+    table = ds.soup.trials
+    assert table.fast.tolist() == ["complete", "failed", "failed"]
+
+
+def test_failures_as_a_warning_and_their_repair(new_store, models, tmp_path, film):
+    ds = new_store(*TRIALS)
+    broken = tmp_path / "videos/M1/S1/reach_side_v002.mp4"
+    broken.write_bytes(b"")
+    with pytest.warns(sx.SoupWarning, match="M1/S1/2"):
+        ds.soup.infer("fast", **models(), errors="warn")
+    film(broken)
+    ds.soup.infer("fast", **models())
+    assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
+    assert select(ds, "M1/S1/2").error.item() == ""
+
+
+@pytest.mark.parametrize(("before", "after"), [(40, 25), (25, 40), (20, 1100)])
+def test_a_video_that_was_replaced_by_one_of_another_length(
+    new_store, models, tmp_path, film, before, after
+):
+    ds = new_store("M1/S1/1", "M1/S1/2", n_frames=before)
+    ds.soup.infer("fast", **models())
+    for view in ("side", "front"):
+        film(tmp_path / f"videos/M1/S1/reach_{view}_v001.mp4", n_frames=after)
+    with pytest.warns(sx.SoupWarning, match=f"had {before} frames.*has {after} now"):
+        ds = ds.soup.infer("fast", **models(), overwrite=True)
+    one = select(ds, "M1/S1/1")
+    assert one.n_frames == after
+    assert (one.ethogram[:after] >= 0).all()
+    assert (one.ethogram[after:] == -1).all()
+    assert one.probability[after:].isnull().all()
+    two = select(ds, "M1/S1/2")
+    assert two.n_frames == before
+    assert (two.ethogram[:before] >= 0).all()
+
+
+def test_views_of_different_height_are_padded(tmp_path, lab, film, models):
+    root = lab("M1/S1/1")
+    film(root / "M1/S1/reach_front_v001.mp4", height=64)
+    ds = sx.create(tmp_path / "pad.zarr", root, join="pad").soup.add_item("M1")
+    video = select(ds, "M1/S1/1").soup.video()
+    assert video.shape == (20, 64, 96, 3)
+    assert (video[:, 32:, :48] == 0).all()
+    ds = ds.soup.infer("fast", **models(), normalization="trial")
+    frames = video.values[::10] / 255
+    record = provenance(ds, "M1/S1/1")["features"]["normalization"]
+    np.testing.assert_allclose(record["mean"], frames.mean((0, 1, 2)))
+    np.testing.assert_allclose(record["std"], frames.std((0, 1, 2)))
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "processes", "sync"])
+def test_any_dask_scheduler_gives_the_same(new_store, models, scheduler):
+    ds = new_store(*TRIALS)
+    with dask.config.set(scheduler=scheduler, num_workers=2):
+        ds.soup.infer("fast", **models())
+    plain = new_store(*TRIALS, name="plain.zarr")
+    plain.soup.infer("fast", **models())
+    np.testing.assert_allclose(ds.probability, plain.probability, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_distributed_client_gives_the_same(new_store, models, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    ds = new_store(*TRIALS)
+    (tmp_path / "videos/M2/S1/reach_side_v001.mp4").write_bytes(b"")
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, worker_dashboard_address=None
+    )
+    with cluster, distributed.Client(cluster):
+        with pytest.raises(sx.InferenceError, match=r"1 of 3 trial.*failed"):
+            ds.soup.infer("fast", **models())
+    assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 3]
+    plain = new_store("M1/S1/1", "M1/S1/2", name="plain.zarr")
+    plain.soup.infer("fast", **models())
+    one = ds.sel(animal="M1").probability.sel(mode="fast")
+    np.testing.assert_allclose(one, plain.probability.sel(mode="fast"), atol=1e-6)
+
+
+def test_nothing_to_do(new_store, models):
+    ds = new_store("M1/S1/1")
+    empty = ds.isel(trial=[]).soup.infer("fast", **models())
+    assert empty.sizes["trial"] == 0
+
+
+def test_progress_over_frames(new_store, models, capsys):
+    ds = new_store(*TRIALS)
+    ds.soup.infer("fast", **models(), progress=True)
+    assert "60/60" in capsys.readouterr().err
+    ds.soup.infer("fast", **models(), overwrite=True, progress=False)
+    assert capsys.readouterr().err == ""
