@@ -8,26 +8,25 @@ selection of such a Dataset back to the store and the keys of the trials that it
 from __future__ import annotations
 
 import os
-import warnings
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from zarr.errors import ZarrUserWarning
 
 from soupxr.errors import ArgumentError, StoreError, expected
+from soupxr.lazy import lazy_variable
 from soupxr.options import get_option
-from soupxr.schema import VARIABLES, trial_key
+from soupxr.schema import VARIABLES, feature_variables, trial_key
 from soupxr.store import Store
 
 __all__ = ["data_root", "keys_of", "one_key", "open_dataset", "open_features", "reopen", "store_of"]
 
 STORE_ATTR = "soupxr_store"
 LEVELS = ("animal", "session", "trial_id")
-COORDINATES = ("view", "behavior", "mode", "annotator")
+LABELS = ("view", "behavior", "mode", "annotator")
 
 
 # ------------------------------------------------------------------ store → Dataset
@@ -36,60 +35,59 @@ COORDINATES = ("view", "behavior", "mode", "annotator")
 def open_dataset(address: str, chunks: Any = None) -> xr.Dataset:
     """Open a store as a labelled Dataset; see :func:`soupxr.open`."""
     store = Store(address)
-    sizes = {name: array.shape for name, array in store.arrays.items()}
-    raw = _open_lazily(address, chunks, sizes)
-    keys = raw["trial"].values.astype(object)
-    there = np.flatnonzero(keys != "")
-    if len(there) < len(keys):
-        raw = raw.isel(trial=there)
-    index = pd.MultiIndex.from_arrays(
-        [_plain(raw[level].values) for level in LEVELS], names=list(LEVELS)
+    sizes = _whole(store.arrays)
+    raw = xr.Dataset(
+        {
+            name: lazy_variable(store.arrays[name], variable.dims, sizes)
+            for name, variable in VARIABLES.items()
+            if name not in (*LABELS, "trial", *LEVELS)
+        },
+        attrs=store.attrs | {STORE_ATTR: address},
     )
-    ds = raw[[name for name in VARIABLES if name not in ("trial", *LEVELS)]].drop_vars("trial")
-    ds = ds.assign_coords({name: (name, _plain(raw[name].values)) for name in COORDINATES})
-    ds = ds.assign_coords(xr.Coordinates.from_pandas_multiindex(index, "trial"))
-    ds = ds.assign_coords(frame=np.arange(ds.sizes["frame"]))
-    ds["frame"].attrs["description"] = "frame of the trial, from 0"
-    return ds.assign_attrs({STORE_ATTR: address})
+    raw = raw.assign_coords(
+        {name: np.array(store.labels(name)[: sizes[name]], dtype=str) for name in LABELS}
+        | {"frame": ("frame", np.arange(sizes["frame"]), {"description": "from 0"})}
+    )
+    keys = np.asarray(store.arrays["trial"][...])[: sizes["trial"]]
+    there = np.flatnonzero(keys != "")
+    levels = [store.column(level, there) for level in LEVELS]
+    ds = _index_trials(raw if len(there) == len(keys) else raw.isel(trial=there), levels)
+    return ds if chunks is None else ds.chunk(chunks, token=address)
 
 
-def _open_lazily(address: str, chunks: Any, sizes: dict[str, tuple[int, ...]]) -> xr.Dataset:
-    """Let xarray open the arrays, cut to what is whole where another process is adding."""
-    options: dict[str, Any] = {
-        "engine": "zarr",
-        "consolidated": False,
-        "chunks": chunks,
-        # Results that infer writes later must be seen by a Dataset that was opened before.
-        "cache": False,
-    }
-    lengths: dict[str, set[int]] = {}
+def _whole(arrays: Mapping[str, Any]) -> dict[str, int]:
+    """How far each dimension is valid, should another process be lengthening arrays."""
+    sizes: dict[str, int] = {}
     for name, variable in VARIABLES.items():
-        for dim, size in zip(variable.dims, sizes[name], strict=True):
-            lengths.setdefault(dim, set()).add(size)
-    if all(len(found) == 1 for found in lengths.values()):
-        # An array may yet grow between our look and xarray's.
-        with suppress(ValueError):
-            return _open_quietly(address, **options)
-    whole = {dim: min(found) for dim, found in lengths.items()}
-    parts = []
-    for name in VARIABLES:
-        others = [other for other in VARIABLES if other != name]
-        part = _open_quietly(address, drop_variables=others, **options)
-        cut = {dim: slice(whole[str(dim)]) for dim in part.dims}
-        parts.append(part.isel(cut))
-    return xr.merge(parts, join="exact", compat="no_conflicts")
+        for dim, size in zip(variable.dims, arrays[name].shape, strict=True):
+            sizes[dim] = min(size, sizes.get(dim, size))
+    return sizes
 
 
-def _open_quietly(address: str, **options: Any) -> xr.Dataset:
-    with warnings.catch_warnings():
-        # xarray lists the folder, and Zarr warns of files it does not know, such as a .DS_Store.
-        warnings.simplefilter("ignore", category=ZarrUserWarning)
-        return xr.open_dataset(address, **options)
+def _index_trials(ds: xr.Dataset, levels: Sequence[Any]) -> xr.Dataset:
+    """Label the ``trial`` dimension by animal, session and trial_id."""
+    index = pd.MultiIndex.from_arrays(levels, names=list(LEVELS))
+    return ds.assign_coords(xr.Coordinates.from_pandas_multiindex(index, "trial"))
 
 
-def _plain(labels: np.ndarray) -> np.ndarray:
-    """Strings as NumPy's fixed-width ones, which every version of pandas takes for labels."""
-    return labels if labels.dtype.kind in "if" else labels.astype(object).astype(str)
+def open_features(ds: xr.Dataset, mode: str) -> xr.Dataset:
+    """Stored features of a selection's trials; see ``ds.soup.features``."""
+    store = store_of(ds)
+    arrays = store.features(mode)
+    logit = arrays["logit"].shape
+    sizes = {"trial": logit[0], "frame": logit[1], "class": logit[2]}
+    sizes["feature"] = arrays["spatial"].shape[2]
+    raw = xr.Dataset(
+        {
+            name: lazy_variable(arrays[name], variable.dims, sizes)
+            for name, variable in feature_variables().items()
+        },
+        coords={"class": ["background", *store.labels("behavior")]},
+        attrs={STORE_ATTR: store.address, "mode": mode},
+    )
+    slots = store.slots(keys_of(ds))
+    levels = [store.column(level, slots) for level in LEVELS]
+    return _index_trials(raw.isel(trial=slots), levels)
 
 
 # ------------------------------------------------------------------ Dataset → store, trials
@@ -175,33 +173,6 @@ def reopen(ds: xr.Dataset) -> xr.Dataset:
     if keys == list(place):
         return fresh
     return fresh.isel(trial=[place[key] for key in keys if key in place])
-
-
-def open_features(ds: xr.Dataset, mode: str) -> xr.Dataset:
-    """Stored features of a selection's trials; see ``ds.soup.features``."""
-    store = store_of(ds)
-    raw = _open_quietly(
-        store.address,
-        engine="zarr",
-        group=f"features/{mode}",
-        consolidated=False,
-        chunks=None,
-        cache=False,
-    )
-    keys = keys_of(ds)
-    animals, sessions, numbers = zip(*(_split(key) for key in keys), strict=True)
-    index = pd.MultiIndex.from_arrays([animals, sessions, numbers], names=list(LEVELS))
-    return (
-        raw.isel(trial=store.slots(keys))
-        .assign_coords(xr.Coordinates.from_pandas_multiindex(index, "trial"))
-        .assign_coords({"class": ["background", *store.labels("behavior")]})
-        .assign_attrs({STORE_ATTR: store.address, "mode": mode})
-    )
-
-
-def _split(key: str) -> tuple[str, str, int]:
-    animal, session, trial_id = key.split("/")
-    return animal, session, int(trial_id)
 
 
 # ------------------------------------------------------------------ where the videos are

@@ -91,7 +91,10 @@ def write_untrained_models(folder: Path, *, seed: int = 0) -> dict[str, Path]:
         torch.manual_seed(seed)
         extractor = HiddenTwoStream(MODES["fast"], 1 + len(BEHAVIORS))
         sequence = TGMJ(1 + len(BEHAVIORS))
-    paths = {"feature_model_in": folder / "features.ckpt", "sequence_model_in": folder / "tgmj.ckpt"}
+    paths = {
+        "feature_model_in": folder / "features.ckpt",
+        "sequence_model_in": folder / "tgmj.ckpt",
+    }
     checkpoint.write(
         paths["feature_model_in"],
         kind="feature_extractor",

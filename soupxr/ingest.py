@@ -248,7 +248,11 @@ def _find_in_session(
         )
     trials: dict[int, _Found] = {}
     strangers = []
-    for path in _videos_in(folder):
+    videos = _videos_in(folder)
+    if len(views) == 1 and pattern is None:
+        # A lab with one camera need not name it; one with more names them all.
+        videos = [path for path in videos if _names_view(path, views[0])] or videos
+    for path in videos:
         named = _view_and_trial(path.name, views, pattern)
         if named is None:
             strangers.append(path)
@@ -266,11 +270,17 @@ def _find_in_session(
     return [trials[number] for number in sorted(trials)]
 
 
-def _videos_in(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        # macOS leaves "._name.mp4" beside files on foreign disks; those are no videos.
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith("."):
-            yield path
+def _videos_in(folder: Path) -> list[Path]:
+    # macOS leaves "._name.mp4" beside files on foreign disks; those are no videos.
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+    ]
+
+
+def _names_view(path: Path, view: str) -> bool:
+    return view.lower() in path.stem.lower()
 
 
 def _view_and_trial(
@@ -283,11 +293,11 @@ def _view_and_trial(
             return None
         digits = match["trial_id"]
         return (match["view"], int(digits)) if digits.isdecimal() else None
-    stem = Path(name).stem
-    named = [view for view in views if view.lower() in stem.lower()]
+    path = Path(name)
+    named = [view for view in views if _names_view(path, view)]
     if not named and len(views) == 1:
         named = list(views)
-    runs = re.findall(r"[0-9]+", stem)
+    runs = re.findall(r"[0-9]+", path.stem)
     if len(named) != 1 or not runs:
         return None
     return named[0], int(runs[-1])

@@ -45,7 +45,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
     shelf = tmp_path_factory.mktemp("films")
 
     def write(
-        path: Path, n_frames: int = 20, height: int = 32, width: int = 48, fps: int = 100
+        path: Path, n_frames: int = 12, height: int = 32, width: int = 48, fps: int = 100
     ) -> Path:
         known = shelf / f"{n_frames}-{height}x{width}-{fps}.mp4"
         if not known.exists():
@@ -119,7 +119,7 @@ def models(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("models")
 
     def make(
-        mode: str = "fast", image_size=(32, 48), behaviors=BEHAVIORS, seed: int = 0, **settings
+        mode: str = "fast", image_size=(32, 32), behaviors=BEHAVIORS, seed: int = 0, **settings
     ) -> dict[str, Path]:
         settings = {
             "preprocessing": "antialias",

@@ -127,14 +127,14 @@ def test_padding_allows_different_heights(lab, film):
 
 def test_the_shorter_view_counts_with_one_warning(lab, film):
     root = lab("M1/S1/1", "M1/S1/2")
-    film(root / "M1/S1/reach_front_v001.mp4", n_frames=18)
-    film(root / "M1/S1/reach_side_v002.mp4", n_frames=15)
+    film(root / "M1/S1/reach_front_v001.mp4", n_frames=11)
+    film(root / "M1/S1/reach_side_v002.mp4", n_frames=9)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         rows = survey(root, VIEWS, "M1")
-    assert [row.n_frames for row in rows] == [18, 15]
+    assert [row.n_frames for row in rows] == [11, 9]
     assert len(caught) == 1
-    assert "M1/S1/1: side 20, front 18 frames; 18 are used" in str(caught[0].message)
+    assert "M1/S1/1: side 12, front 11 frames; 11 are used" in str(caught[0].message)
 
 
 @pytest.mark.parametrize("name", ["", "..", ".", "../x", "/etc", "a/b", "a\\b", "a\nb", 3, None])

@@ -15,6 +15,7 @@ from soupxr.errors import ArgumentError, VideoError
 from soupxr.modes import BEHAVIORS
 from soupxr.synthetic import OUTCOMES, read_truth, render_trial, write_dataset
 from soupxr.synthetic.anatomy import AT_MOUTH
+from soupxr.video import probe
 
 SMALL = {"height": 64, "width": 48}
 TINY = {"height": 32, "width": 32}
@@ -40,8 +41,9 @@ def decode(path, height: int, width: int) -> np.ndarray:
 
 
 def test_a_successful_reach_shows_every_behavior_in_its_order():
-    for seed in range(20):
-        trial = render_trial(seed=seed, n_frames=300, outcome="success", **TINY)
+    for seed in range(40):
+        animal = f"M{1 + seed % 8}"
+        trial = render_trial(animal, seed=seed, n_frames=300, outcome="success", **TINY)
         assert list(onsets(trial)) == list(BEHAVIORS)
         first = list(onsets(trial).values())
         assert first == sorted(first)
@@ -69,11 +71,11 @@ def test_outcomes(outcome, behaviors):
 
 
 def test_trials_differ_fail_repeat_and_sometimes_hold_no_reach():
-    trials = [render_trial(seed=seed, n_frames=1500, **TINY) for seed in range(60)]
+    trials = [render_trial(seed=seed, n_frames=700, **TINY) for seed in range(60)]
     lifts = [int((np.diff(column(t, "lift").astype(int)) == 1).sum()) for t in trials]
     chews = [bool(column(t, "chew").any()) for t in trials]
     assert 1 <= lifts.count(0) <= 15
-    assert max(lifts) >= 3
+    assert max(lifts) >= 2
     assert any(lift and not chew for lift, chew in zip(lifts, chews, strict=True))
     assert len({onsets(t).get("lift") for t in trials}) > 20
 
@@ -106,11 +108,12 @@ def test_truth_is_the_motion(seed, animal, n_frames, difficulty):
 def test_the_paw_is_at_the_mouth_while_the_truth_says_so(seed, animal):
     trial = render_trial(animal, seed=seed, n_frames=900, **TINY)
     away = np.linalg.norm(trial.motion.wrist - np.array(AT_MOUTH), axis=1)
+    near = (away < 12) & (trial.motion.pitch < -1.1)  # with the hand pointing up, to the lips
     there = column(trial, "atmouth")
-    assert (away[there] < 12).all()
-    # The paw comes and goes smoothly, so right beside the bout it is still near.
-    beside = np.convolve(there, np.ones(41), mode="same") > 0
-    assert (away[~beside] > 8).all()
+    assert near[there].all()
+    # The paw comes and goes smoothly; and it may be on its way there when the trial ends.
+    beside = np.convolve(there, np.ones(61), mode="same") > 0
+    assert not near[:-60][~beside[:-60]].any()
 
 
 def test_lift_and_return_are_one_way_in_two_directions():
@@ -130,36 +133,39 @@ def test_the_paw_is_seen_at_the_mouth():
     # Below and before the chin there is nothing but a dark room, or the hand.
     corner = trial.side[:, 122:140, 108:122, 0].mean(axis=(1, 2))
     there = column(trial, "atmouth")
-    idle = ~trial.truth.any(axis=1)
+    idle = np.arange(300) < column(trial, "lift").argmax()
     assert corner[there].min() > corner[idle].max() + 20
 
 
-def jaw_energy(trial, frames: np.ndarray, lag: int = 8) -> float:
-    """Change of the picture around the jaw within a moment, over frames whose moment is alike."""
-    whole = frames & np.roll(frames, lag)
-    whole[:lag] = False
-    jaw = trial.side[:, 105:135, 80:125, 0].astype(float)
-    change = np.abs(jaw - np.roll(jaw, lag, axis=0)).mean(axis=(1, 2))
-    return float(change[whole].mean())
+def jaw_changes(trial, frames: np.ndarray, lag: int = 8) -> list[float]:
+    """Change of the picture around the jaw within a moment, over moments that are alike."""
+
+    def jaw(frame: int) -> np.ndarray:
+        return trial.picture("side", frame)[105:135, 80:125].astype(float)
+
+    alike = [f for f in np.flatnonzero(frames) if f >= lag and frames[f - lag : f].all()]
+    return [float(np.abs(jaw(f) - jaw(f - lag)).mean()) for f in alike[::4]]
 
 
 @pytest.mark.parametrize("animal", ["M1", "M2", "M3"])
 def test_chewing_differs_from_holding_at_the_mouth_by_motion_alone(animal):
-    moving, still, jaw_chewing, jaw_still = [], [], [], []
-    for seed in range(4):
-        trial = render_trial(animal, seed=seed, n_frames=330, outcome="success", difficulty=0)
-        there, chew = column(trial, "atmouth"), column(trial, "chew")
-        settled = there & ~chew & (np.arange(330) > there.argmax() + 35)
-        moving.append(jaw_energy(trial, there & chew))
-        if settled.sum() > 10:
-            still.append(jaw_energy(trial, settled))
-        jaw_chewing.append(trial.motion.jaw[there & chew])
-        jaw_still.append(trial.motion.jaw[settled])
-    assert np.mean(moving) > 1.5 * np.mean(still)
+    moving, still, swung, held = [], [], [], []
+    for seed in range(10):
+        options = {"seed": seed, "n_frames": 360, "difficulty": 0}
+        eaten = render_trial(animal, outcome="success", **options)
+        chewing = column(eaten, "atmouth") & column(eaten, "chew")
+        moving += jaw_changes(eaten, chewing)
+        swung.append(eaten.motion.jaw[chewing])
+        missed = render_trial(animal, outcome="miss", **options)
+        there = column(missed, "atmouth") & ~column(missed, "chew")
+        settled = there & np.roll(there, 35)  # by then the mouth has opened
+        still += jaw_changes(missed, settled)
+        held.append(missed.motion.jaw[settled])
+    assert np.mean(moving) > 1.3 * np.mean(still)
     # In one frame, the jaw of a still mouth is as open as that of a chewing one.
-    held, swung = np.concatenate(jaw_still), np.concatenate(jaw_chewing)
-    low, high = np.quantile(swung, [0.02, 0.98])
-    assert ((held > low) & (held < high)).mean() > 0.9
+    low, high = np.quantile(np.concatenate(swung), [0.02, 0.98])
+    open_by = np.concatenate(held)
+    assert ((open_by > low) & (open_by < high)).mean() > 0.9
 
 
 @pytest.mark.parametrize("view", ["side", "front"])
@@ -174,7 +180,7 @@ def test_an_open_hand_looks_unlike_a_closed_one_in_the_same_place(view):
         return int((np.abs(change) > 25).sum())
 
     assert differing(opened, closed) > 100
-    assert differing(0, closed - opened) < 40
+    assert differing(opened, closed) > 2 * differing(0, closed - opened)
 
 
 def test_tongue_shows_when_licking():
@@ -319,15 +325,15 @@ def test_dataset_holds_every_frame_where_the_truth_says(tmp_path):
         assert (column(trial, behavior) & expected).sum() == stop - start
 
 
-def test_videos_have_the_rate_and_the_sizes_asked_for(tmp_path):
-    write_dataset(tmp_path, animals=1, trials=1, n_frames=7, fps=240.5, height=34, width=46)
+@pytest.mark.parametrize("fps", [0.5, 29.97, 240.5, 500.0, 1000])
+def test_videos_have_the_rate_and_the_sizes_asked_for(tmp_path, fps):
+    write_dataset(tmp_path, animals=1, trials=1, n_frames=61, fps=fps, height=34, width=46)
     for view in ("side", "front"):
         path = tmp_path / "M1" / "S1" / f"reach_{view}_v001.mp4"
-        meta = next(imageio_ffmpeg.read_frames(str(path)))
-        assert meta["size"] == (46, 34)
-        assert meta["fps"] == pytest.approx(240.5)
-        assert meta["codec"] == "h264"
-        assert len(decode(path, 34, 46)) == 7
+        info = probe(path)
+        assert (info.height, info.width, info.n_frames) == (34, 46, 61)
+        assert info.fps == pytest.approx(fps, rel=1e-4)
+        assert len(decode(path, 34, 46)) == 61
 
 
 def test_truth_is_read_back(tmp_path):
@@ -380,7 +386,7 @@ def test_an_interrupted_run_does_not_look_done(tmp_path, monkeypatch):
     monkeypatch.setattr(trial.Trial, "picture", picture_until_interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_dataset(tmp_path, overwrite=True, **options)
-    with pytest.raises(ArgumentError, match="data_root: expected a folder with truth.csv"):
+    with pytest.raises(ArgumentError, match=r"data_root: expected a folder with truth\.csv"):
         read_truth(tmp_path)
     assert not list(tmp_path.rglob("*partial*"))
     monkeypatch.undo()

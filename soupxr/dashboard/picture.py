@@ -5,9 +5,11 @@ HoloViews and its backends are imported when something is drawn, not before.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,22 @@ FADED = 0.45
 WIDTH_INCHES, PIXELS_PER_INCH = 11.0, 72
 #: Height of axes and heading, in pixels.
 FRAME = 110
+
+TEX = re.compile(r"\$\$|\\\\[(\[]")
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{}</title>
+<style>body {{ margin: 16px }}</style>
+<script>{}</script>
+</head>
+<body>
+{}
+{}
+</body>
+</html>
+"""
 
 BOX = ["start", "bottom", "stop", "top"]
 BOUT = ["behavior", "row", "frames", "seconds"]
@@ -117,13 +135,18 @@ def figure(picture: hv.Overlay, kind: str, dpi: int) -> bytes:
 
 def page(picture: hv.Overlay) -> bytes:
     """Render with bokeh: one HTML file that fetches nothing."""
-    from bokeh.embed import file_html
-    from bokeh.resources import INLINE
+    from bokeh.embed import components
+    from bokeh.resources import Resources
 
     with _both_backends() as hv:
         plot = hv.renderer("bokeh").get_plot(picture).state
-    heading = plot.title.text or "Ethogram"
-    return file_html(plot, resources=INLINE, title=heading).encode()
+    script, place = components(plot)
+    # Without its own mathematics, a page whose names look like TeX would fetch some.
+    parts = ["bokeh", *(["bokeh-mathjax"] if TEX.search(script) else [])]
+    # bokeh's file_html also refers to files of every other package that extends bokeh.
+    library = Resources(mode="inline", components=parts).js_raw
+    heading = escape(str(plot.title.text or "Ethogram"))
+    return PAGE.format(heading, "\n".join(library), place, script).encode()
 
 
 @contextmanager

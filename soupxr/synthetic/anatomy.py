@@ -102,7 +102,7 @@ def get_look(animal: str, session: str) -> Look:
         gain=own.uniform(1.1, 1.35) * day.uniform(0.95, 1.05),
         zoom=own.uniform(0.96, 1.04),
         shift=(day.uniform(-4.0, 4.0), own.uniform(-4.0, 4.0)),
-        speed=own.uniform(0.82, 1.2),
+        speed=own.uniform(0.9, 1.25),
         chew_hz=own.uniform(7.5, 10.0),
         lick_hz=own.uniform(6.0, 8.0),
         whisk_hz=own.uniform(9.0, 14.0),

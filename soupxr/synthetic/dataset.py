@@ -247,14 +247,16 @@ def _feed(process: subprocess.Popen[bytes], trial: Trial, view: str) -> None:
 def _ffmpeg_command(trial: Trial, path: Path) -> list[str]:
     from imageio_ffmpeg import get_ffmpeg_exe
 
-    rate = Fraction(trial.fps).limit_denominator(1_001_000)
+    fraction = Fraction(trial.fps).limit_denominator(1001)
+    # Named for the output too: ffmpeg rounds the input's to a usual rate (240.5 Hz to 240).
+    rate = f"{fraction.numerator}/{fraction.denominator}"
     size = f"{trial.width}x{trial.height}"
     return [
         *(get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"),
         *("-f", "rawvideo", "-pix_fmt", "gray", "-video_size", size),
-        *("-framerate", f"{rate.numerator}/{rate.denominator}", "-i", "pipe:0"),
+        *("-framerate", rate, "-i", "pipe:0"),
         *("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p"),
-        *("-g", str(GOP), "-bf", "0", "-threads", "1", "-fps_mode", "passthrough"),
+        *("-g", str(GOP), "-bf", "0", "-threads", "1", "-r", rate, "-fps_mode", "cfr"),
         *("-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1"),
         *("-movflags", "+faststart", "-f", "mp4", f"file:{path}"),
     ]

@@ -68,5 +68,5 @@ def jaw_drift(rng: np.random.Generator, n_frames: int, fps: float, amount: float
 def fidgets(rng: np.random.Generator, n_frames: int, fps: float, amount: float) -> FloatArray:
     """Small shifts of the paw at all times, larger now and then: (frame, 3), in world pixels."""
     tremble = wander(rng, n_frames, fps, 0.05, 3)
-    restless = np.maximum(0.0, wander(rng, n_frames, fps, 0.3)) ** 2
+    restless = np.clip(wander(rng, n_frames, fps, 0.3), 0.0, 1.2) ** 2
     return f32(amount * (0.4 + restless) * tremble)

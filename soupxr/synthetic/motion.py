@@ -111,7 +111,7 @@ def perform(
         Of the first attempt; None leaves it to chance.
     """
     play = _Play(look, rng, n_frames, fps)
-    start = play.frames(0.03, 0.14)
+    start = play.frames(0.03, 0.1)
     first = outcome or _draw_outcome(rng, difficulty, first=True)
     if first != "none":
         start = play.attempt(start, first)
@@ -142,13 +142,13 @@ class _Track:
         """Leave the present value in frame ``start``, be at the target in frame ``stop - 1``."""
         if start >= len(self.values):
             return
-        origin = self.values[start].copy()
+        origin = self.values[max(start - 1, 0)].astype(float)
         self.values[start:] = target
-        share = np.arange(1, stop - start + 1, dtype=np.float32) / (stop - start)
+        share = np.arange(1, stop - start + 1) / (stop - start)
         ease = share**3 * (10 - 15 * share + 6 * share**2)
         room = min(stop, len(self.values)) - start
-        path = np.multiply.outer(1 - ease, origin) + np.multiply.outer(ease, np.asarray(target))
-        path = path + np.multiply.outer(np.sin(np.pi * ease), np.asarray(bow))
+        path = origin + np.multiply.outer(ease, target - origin)
+        path = path + np.multiply.outer(np.sin(np.pi * ease), bow)
         self.values[start : start + room] = path[:room]
 
 
@@ -204,7 +204,7 @@ class _Play:
         stop = start + self.frames(0.045, 0.075)
         self.wrist.move(start, stop, self.near(anatomy.AIM, 2.5), bow=(-5.0, 0.0, 2.0))
         self.pitch.move(start, stop, anatomy.PITCH_AIM + self.rng.normal(0.0, 0.1))
-        self.aperture.move(start, stop, CLOSED_HAND)
+        self._close(start, start + max(1, (stop - start) // 2))
         self.mark("lift", start, stop)
         return stop
 
@@ -237,7 +237,7 @@ class _Play:
     def _reach(self, start: int, aimed: int, outcome: Outcome) -> int:
         hit = outcome == "success"
         there = aimed + self.frames(0.04, 0.07)
-        close = there + self.frames(0.002, 0.03)
+        close = there + self.frames(0.002, 0.02)
         held = close + self.frames(0.022, 0.04)
         target = self.near(anatomy.TARGET, 0.8 if hit else 4.0)
         self.wrist.move(aimed, there, target, bow=(0.0, -6.0, 0.0))
@@ -275,7 +275,7 @@ class _Play:
 
     def _eat(self, mouth: int, hit: bool) -> int:
         """Hold the hand at the mouth; with a pellet in it, chew, and chew on without it."""
-        leave = mouth + self.frames(0.14, 0.3)
+        leave = mouth + self.frames(0.18, 0.32)
         self.mark("atmouth", mouth, leave)
         # A jaw that is merely held open looks like one frame of chewing.
         bitten = mouth + self.frames(0.02, 0.05)
@@ -284,7 +284,7 @@ class _Play:
             self.pellet[mouth + self.frames(0.0, 0.14) :] = GONE
         back = self._back(leave)
         if hit:
-            start = mouth + self.frames(0.05, 0.1)
+            start = mouth + self.frames(0.05, 0.12)
             done = leave + self.frames(0.15, 0.9)
             self._chew(start, done)
             back = max(back, done)

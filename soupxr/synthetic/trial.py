@@ -132,7 +132,8 @@ def render_trial(
     trial_id : int
         Number of the trial, not negative.
     n_frames : int
-        Length in frames. A whole successful reach takes about 0.5 s.
+        Length in frames. At 500 Hz, 300 are enough for every behavior of a
+        successful reach.
     height, width : int
         Size of *each* view in pixels, at least 32. The scene is 176 wide and 260 high (the
         default: side by side 352×260) and is fitted into other sizes without distortion.

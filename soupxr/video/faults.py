@@ -98,10 +98,17 @@ def undecodable(path: str, words: Sequence[str], status: int) -> VideoError:
             f"{path}: ffmpeg crashed (signal {-status}) on this file. {RE_ENCODE}{said}"
         )
     text = "\n".join(words)
-    for pattern, found, remedy in _KNOWN:
+    known = _KNOWN if _begins_like_mp4(path) else _KNOWN[1:]
+    for pattern, found, remedy in known:
         if re.search(pattern, text):
             return VideoError(f"{_found(path, found, remedy)}{said}")
     return VideoError(f"{_found(path, 'one that cannot be decoded', RE_ENCODE)}{said}")
+
+
+def _begins_like_mp4(path: str) -> bool:
+    """Else ffmpeg goes by the ending of the name, and misses an index that never was."""
+    with open(path, "rb") as file:
+        return file.read(8)[4:] in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
 def not_a_recording(path: str, container: str) -> VideoError:

@@ -61,6 +61,11 @@ class PacketTable:
         shown: npt.NDArray[np.bool_] = (self.flags & DISCARD) == 0
         return shown
 
+    @property
+    def damaged(self) -> bool:
+        """Whether the demuxer found a packet incomplete."""
+        return bool((self.flags & CORRUPT).any())
+
 
 def read_packets(lines: Iterable[bytes], *, keys_apart: bool) -> PacketTable:
     """Parse the output of ffmpeg's framecrc muxer.
@@ -132,7 +137,7 @@ def reason_to_scan(
         return "it may be interlaced, with two packets a picture"
     if complaints:
         return f"ffmpeg says: {complaints[0]}"
-    if (packets.flags & CORRUPT).any():
+    if packets.damaged:
         return "some packets are damaged"
     if (packets.pts == NO_STAMP).any():
         return "it has no presentation times"

@@ -139,10 +139,17 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     timeline = None if reason else Timeline.of(packets)
     if timeline is not None and header.first_stamp != b"%d" % timeline.frames[0]:
         reason = "its pictures do not carry the times of their packets"
+    n_frames = promised = int(packets.shown.sum())
+    if reason:
+        n_frames = count_by_decoding(name)
+    if (complaints or packets.damaged) and n_frames < promised - 1:
+        # One frame is lost where a file is cut short. More are lost from its middle, and those
+        # after them would silently be counted too low.
+        raise faults.damaged(name, n_frames, promised, complaints)
     fps = frame_rate(packets, header.declared_fps, averaged=header.container.startswith("mov,"))
     return VideoInfo(
         path=name,
-        n_frames=count_by_decoding(name) if reason else int(packets.shown.sum()),
+        n_frames=n_frames,
         fps=float(fps),
         height=header.height,
         width=header.width,

@@ -1,0 +1,153 @@
+"""Awkward films made on the spot, and the plain sequential decode they are compared with."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import psutil
+import pytest
+
+Clip = Callable[[str], Path]
+Oracle = Callable[..., list[int]]
+
+SIZE = "96x64"
+MOVING = ["-f", "lavfi", "-i", f"testsrc2=s={SIZE}:r=30:d=3"]
+X264 = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "20", "-preset", "fast"]
+X265 = ["-c:v", "libx265", "-pix_fmt", "yuv420p", "-x265-params"]
+OPEN_GOP = "keyint=20:min-keyint=20:bframes=4:open-gop=1:log-level=error"
+
+# name: (ffmpeg arguments). Where the input is another clip, its name stands behind "@".
+RECIPES: dict[str, list[str]] = {
+    "plain.mp4": [*MOVING, *X264],
+    "no_b_frames.mp4": [*MOVING, *X264, "-bf", "0"],
+    "intra_only.avi": [*MOVING, "-c:v", "mjpeg", "-q:v", "5"],
+    "ffv1.mkv": [*MOVING, "-c:v", "ffv1", "-g", "1"],
+    "matroska.mkv": [*MOVING, *X264],
+    "vfr.mp4": [*MOVING, "-vf", "select='gt(mod(n*n,7),1)'", "-fps_mode", "vfr", *X264],
+    "vfr.mkv": [*MOVING, "-vf", "select='gt(mod(n*n,7),1)'", "-fps_mode", "vfr", *X264],
+    "slow.mp4": [*MOVING, "-vf", "setpts=150*PTS", "-r", "0.2", *X264],
+    "h264.avi": [*MOVING, *X264],
+    "h264_no_b_frames.avi": [*MOVING, *X264, "-bf", "0"],
+    "xvid.avi": [*MOVING, "-c:v", "libxvid", "-g", "20", "-bf", "2", "-b:v", "1M"],
+    "mpeg4.avi": [*MOVING, "-c:v", "mpeg4", "-g", "20", "-b:v", "1M"],
+    "mpeg4.mp4": [*MOVING, "-c:v", "mpeg4", "-g", "20", "-b:v", "1M"],
+    "h264.ts": [*MOVING, *X264],
+    "open_gop_h264.ts": [*MOVING, *X264, "-x264-params", "open-gop=1"],
+    "open_gop_hevc.ts": [*MOVING, *X265, OPEN_GOP],
+    "open_gop_hevc.mp4": [*MOVING, *X265, OPEN_GOP],
+    "open_gop_hevc.mkv": [*MOVING, *X265, OPEN_GOP],
+    "mpeg2.mpg": [*MOVING, "-c:v", "mpeg2video", "-g", "20", "-bf", "2", "-b:v", "2M"],
+    "intra_refresh.mp4": [*MOVING, *X264, "-x264-params", "intra-refresh=1"],
+    "interlaced.ts": [*MOVING, *X264, "-flags", "+ildct+ilme", "-x264-params", "tff=1"],
+    "raw.h264": [*MOVING, *X264],
+    "vp8.webm": [*MOVING, "-c:v", "libvpx", "-g", "20", "-b:v", "500k", "-cpu-used", "8"],
+    "vp9.webm": [*MOVING, "-c:v", "libvpx-vp9", "-g", "20", "-b:v", "500k", "-cpu-used", "8"],
+    "flash.flv": [*MOVING, *X264],
+    "odd_height.avi": [*MOVING, "-vf", "crop=96:63:0:0:exact=1", "-c:v", "mjpeg"],
+    "gray.mp4": [*MOVING, *X264, "-pix_fmt", "gray"],
+    "full_range.mp4": [*MOVING, *X264, "-pix_fmt", "yuvj420p"],
+    "yuv444p.mp4": [*MOVING, *X264, "-pix_fmt", "yuv444p"],
+    "lossless.mp4": [*MOVING, *X264, "-qp", "0", "-pix_fmt", "yuv444p"],
+    "square_no_more.mp4": [*MOVING, "-vf", "setsar=832/747", *X264],
+    "with_sound.mp4": [*MOVING, "-f", "lavfi", "-i", "sine=d=3", *X264, "-c:a", "aac"],
+    "one_frame.mp4": [*MOVING, "-frames:v", "1", *X264],
+    "edit_list.mp4": ["-ss", "1.1", "-i", "@plain.mp4", "-c", "copy"],
+    "edit_list_hevc.mp4": ["-ss", "1.1", "-i", "@open_gop_hevc.mp4", "-c", "copy"],
+    "cut_open_gop.ts": ["-ss", "1.1", "-i", "@open_gop_h264.ts", "-c", "copy"],
+    "rotated.mp4": ["-display_rotation", "90", "-i", "@plain.mp4", "-c", "copy"],
+    "other_size.mp4": ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=30:d=3", *X264],
+    "longer.mp4": ["-f", "lavfi", "-i", f"testsrc2=s={SIZE}:r=30:d=8", *X264],
+}
+
+
+def run_ffmpeg(*arguments: object) -> bytes:
+    """Run ffmpeg, by itself as from a shell."""
+    # The static build for Linux crashes on mpeg-ts unless it is kept from this machine's gconv.
+    environment = os.environ | {"GCONV_PATH": os.devnull}
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "fatal", "-nostdin", "-y"]
+    return subprocess.run(
+        [*command, *map(str, arguments)], check=True, stdout=subprocess.PIPE, env=environment
+    ).stdout
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """Make a film by its recipe's name; each is made once."""
+    shelf = tmp_path_factory.mktemp("clips")
+
+    def make(name: str) -> Path:
+        path = shelf / name
+        if not path.exists():
+            arguments = [str(make(a[1:])) if a.startswith("@") else a for a in RECIPES[name]]
+            run_ffmpeg(*arguments, path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def recipes() -> list[str]:
+    return list(RECIPES)
+
+
+@pytest.fixture(scope="session")
+def checksum() -> Callable[[np.ndarray], list[int]]:
+    """Checksums of frames, as ffmpeg's framecrc makes them."""
+    return lambda frames: [zlib.adler32(frame.tobytes(), 0) for frame in frames]
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Oracle:
+    """Checksums of the frames of a full sequential decode."""
+    known: dict[tuple[Path, int | None], list[int]] = {}
+
+    def decode(path: Path, limit: int | None = None) -> list[int]:
+        if (path, limit) not in known:
+            some = [] if limit is None else ["-frames:v", limit]
+            decoded = ["-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24"]
+            out = run_ffmpeg("-i", path, *decoded, *some, "-c:v", "rawvideo", "-f", "framecrc", "-")
+            rows = [line for line in out.decode().splitlines() if not line.startswith("#")]
+            known[path, limit] = [int(row.split(",")[5], 16) for row in rows]
+        return known[path, limit]
+
+    return decode
+
+
+def _children() -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if "ffmpeg" in child.name() and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@pytest.fixture
+def running() -> Callable[[], list[psutil.Process]]:
+    """ffmpeg processes below this one."""
+    return _children
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    """Every test ends without an ffmpeg, and without help from a collector to come."""
+    yield
+    module = sys.modules.get("soupxr.video")
+    if module is not None:
+        module.close_all()
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while _children() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _children()
