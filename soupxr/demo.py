@@ -5,15 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 import soupxr as sx
 from soupxr.errors import ArgumentError, expected
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["run"]
 
-IMAGE_SIZE = (96, 96)
+IMAGE_SIZE = (64, 64)
 N_FRAMES = 250
 NORMALIZATION = ((0.35, 0.35, 0.35), (0.2, 0.2, 0.2))
 
@@ -48,16 +54,16 @@ def run(out: Path, say: Say, *, n_frames: int = N_FRAMES, seed: int = 0) -> xr.D
 
     videos, store = _fresh_folders(out)
     say("1. Rendering four trials of two animals, seen from the side and from the front")
-    write_dataset(videos, animals=2, sessions=1, trials=2, n_frames=n_frames, seed=seed)
+    truth = write_dataset(videos, animals=2, sessions=1, trials=2, n_frames=n_frames, seed=seed)
     say("2. Making untrained networks of mode fast: what they say means nothing yet")
     models = write_untrained_models(out / "models", seed=seed)
     say(f"3. Adding the trials to {store} and inferring their ethograms")
-    ds = sx.create(store, data_root=videos)
+    ds: xr.Dataset = sx.create(store, data_root=videos)
     for animal in sorted(path.name for path in videos.iterdir() if path.is_dir()):
         ds = ds.soup.add_item(animal, experiment="table")
     ds = ds.soup.infer(mode="fast", **models)
     say(f"\n{ds.soup.trials.to_string(index=False)}\n")
-    for picture in draw(ds, out):
+    for picture in draw(ds, truth, out):
         say(f"ethograms   {picture}")
     return ds
 
@@ -120,18 +126,36 @@ def write_untrained_models(folder: Path, *, seed: int = 0) -> dict[str, Path]:
     return paths
 
 
-def draw(ds: xr.Dataset, out: Path) -> list[Path]:
-    """Draw all ethograms of mode fast as a PNG and as a page that needs no network."""
+def draw(ds: xr.Dataset, truth: pd.DataFrame, out: Path) -> list[Path]:
+    """Draw all ethograms of mode fast, and the truth, as a PNG and as a page without a network."""
     from soupxr.dashboard.ethogram import ethogram_overview, save_ethogram
 
-    ethograms = {
-        f"{animal}/{session}/{trial_id}": ds.ethogram.sel(mode="fast").isel(
-            trial=i, frame=slice(int(ds.n_frames[i]))
-        )
-        for i, (animal, session, trial_id) in enumerate(ds.indexes["trial"])
-    }
-    fps = float(ds.fps[0])
+    inferred, true = {}, {}
+    for i, key in enumerate(ds.indexes["trial"]):
+        trial = ds.isel(trial=i, frame=slice(int(ds.n_frames[i])))
+        name = "/".join(map(str, key))
+        inferred[name] = trial.ethogram.sel(mode="fast")
+        true[name] = _true_ethogram(truth, trial)
+    fps, title = float(ds.fps[0]), "Untrained networks (bright) and the truth (pale)"
+    still = ethogram_overview(inferred, truth=true, fps=fps, title=title, backend="matplotlib")
+    page = ethogram_overview(inferred, truth=true, fps=fps, title=title, backend="bokeh")
     return [
-        save_ethogram(ethogram_overview(ethograms, fps=fps, backend=backend), out / name)
-        for backend, name in (("matplotlib", "ethograms.png"), ("bokeh", "ethograms.html"))
+        save_ethogram(still, out / "ethograms.png"),
+        save_ethogram(page, out / "ethograms.html"),
     ]
+
+
+def _true_ethogram(truth: pd.DataFrame, trial: xr.Dataset) -> npt.NDArray[np.int8]:
+    """Ethogram (frame, behavior) of one trial, from the table of true bouts."""
+    from soupxr.bouts import bouts_to_mask
+
+    of_trial = truth[
+        (truth.animal == trial.animal.item())
+        & (truth.session == trial.session.item())
+        & (truth.trial_id == trial.trial_id.item())
+    ]
+    masks = (
+        bouts_to_mask(of_trial.loc[of_trial.behavior == name, ["start", "stop"]], trial.frame.size)
+        for name in trial.behavior.values
+    )
+    return np.stack(list(masks), axis=1)

@@ -1,9 +1,9 @@
 """Arrays of the store as lazy xarray variables.
 
 Not through :func:`xarray.open_dataset`, for three reasons: arrays must be cut to what is whole
-while another process lengthens them; strings must be Python objects, for NumPy's string type cannot be
-padded or masked; and neither xarray nor Zarr should warn of chunks and files that are as they
-should be.
+while another process lengthens them; strings must be Python objects, for NumPy's string type
+cannot be padded or masked; and neither xarray nor Zarr should warn of chunks and files that are
+as they should be.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xarray.core import indexing
 __all__ = ["lazy_variable"]
 
 
-class _StoreArray(BackendArray):  # type: ignore[misc]
+class _StoreArray(BackendArray):
     """One Zarr array, read when it is looked at, and read anew each time."""
 
     def __init__(self, array: Any, shape: tuple[int, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["progress_bar"]
 
 
-def progress_bar(total: int, description: str, unit: str, *, enabled: bool = True) -> tqdm:  # type: ignore[type-arg]
+def progress_bar(total: int, description: str, unit: str, *, enabled: bool = True) -> tqdm[Any]:
     """Make a bar that shows rate and time left; use it as a context manager.
 
     Parameters
@@ -25,11 +25,11 @@ def progress_bar(total: int, description: str, unit: str, *, enabled: bool = Tru
     enabled : bool
         False makes a bar that shows nothing.
     """
-    if _in_notebook():
-        from tqdm.notebook import tqdm
-    else:
-        from tqdm import tqdm
-    return tqdm(
+    from tqdm import tqdm
+    from tqdm.notebook import tqdm_notebook
+
+    kind = tqdm_notebook if _in_notebook() else tqdm
+    bar: tqdm[Any] = kind(
         total=total,
         desc=description,
         unit=f" {unit}s",
@@ -37,6 +37,7 @@ def progress_bar(total: int, description: str, unit: str, *, enabled: bool = Tru
         dynamic_ncols=True,
         smoothing=0.1,
     )
+    return bar
 
 
 def _in_notebook() -> bool:

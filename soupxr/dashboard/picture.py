@@ -113,23 +113,20 @@ def is_styled(picture: object, backend: str) -> bool:
 
 def figure(picture: hv.Overlay, kind: str, dpi: int) -> bytes:
     """Render with matplotlib: a PNG, SVG or PDF."""
-    from matplotlib import pyplot
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with _both_backends() as hv:
+    content = BytesIO()
+    # Names of trials are no mathematics, though there be a dollar in them.
+    with _both_backends() as hv, matplotlib.rc_context({"text.parse_math": False}):
         size = hv.Store.lookup_options("matplotlib", picture, "plot").kwargs["fig_inches"]
         # A figure of our own: pyplot neither opens a window for it nor keeps it.
         sheet = Figure(figsize=size, facecolor="white", layout="constrained")
         FigureCanvasAgg(sheet)
-        interactive = pyplot.isinteractive()
-        try:
-            hv.renderer("matplotlib").get_plot(picture, fig=sheet, axis=sheet.add_subplot())
-        finally:
-            (pyplot.ion if interactive else pyplot.ioff)()
-    sheet.set_size_inches(size)
-    content = BytesIO()
-    sheet.savefig(content, format=kind, dpi=dpi)
+        hv.renderer("matplotlib").get_plot(picture, fig=sheet, axis=sheet.add_subplot())
+        sheet.set_size_inches(size)
+        sheet.savefig(content, format=kind, dpi=dpi)
     return content.getvalue()
 
 
@@ -142,7 +139,7 @@ def page(picture: hv.Overlay) -> bytes:
         plot = hv.renderer("bokeh").get_plot(picture).state
     script, place = components(plot)
     # Without its own mathematics, a page whose names look like TeX would fetch some.
-    parts = ["bokeh", *(["bokeh-mathjax"] if TEX.search(script) else [])]
+    parts: list[Any] = ["bokeh", *(["bokeh-mathjax"] if TEX.search(script) else [])]
     # bokeh's file_html also refers to files of every other package that extends bokeh.
     library = Resources(mode="inline", components=parts).js_raw
     heading = escape(str(plot.title.text or "Ethogram"))
@@ -170,10 +167,10 @@ def _both_backends() -> Iterator[Any]:
 def _boxes(pen: _Pen, boxes: list[tuple[Any, ...]], color: str, edge: float, **more: Any) -> Any:
     """Filled boxes; an edge of their own colour keeps the thinnest visible."""
     told = BOUT if boxes and len(boxes[0]) > len(BOX) else []
-    alpha = more.pop("alpha", 1.0)
+    alpha, edges = more.pop("alpha", 1.0), {"line_color": color, "line_width": edge}
     return pen.styled(
         pen.hv.Rectangles(boxes, kdims=BOX, vdims=told),
-        bokeh={"color": color, "line_width": edge, "alpha": alpha, **more},
+        bokeh={"fill_color": color, "alpha": alpha, **edges, **more},
         matplotlib={
             "facecolor": color,
             "edgecolor": color,

@@ -18,7 +18,7 @@ import torch
 from soupxr.downloads import default_weights
 from soupxr.errors import ArgumentError, CheckpointError, SoupWarning, expected
 from soupxr.inference.engine import choose_device
-from soupxr.inference.preprocess import STYLES
+from soupxr.inference.preprocess import STYLES, Style
 from soupxr.inference.sequence import Decision
 from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint
@@ -30,7 +30,7 @@ __all__ = ["ModelFile", "Plan", "Request", "make_plan"]
 
 KEEPS = ("float32", "float16", "none")
 DEFAULT_SIZE = (224, 224)
-DEFAULT_STYLE = "antialias"
+DEFAULT_STYLE: Style = "antialias"
 DEFAULT_THRESHOLD = 0.5
 #: Minimum bout of the published models, in frames.
 DEFAULT_MINIMUM_BOUT = 3
@@ -54,7 +54,7 @@ class Request:
     thresholds: Mapping[str, float] | float | None = None
     minimum_bout: int | Mapping[str, int] | None = None
     image_size: tuple[int, int] | None = None
-    preprocessing: str | None = None
+    preprocessing: Style | None = None
     normalization: str | tuple[Sequence[float], Sequence[float]] | None = None
     device: str | None = None
     precision: str | None = None
@@ -119,7 +119,7 @@ class Plan:
     feature: ModelFile | None
     sequence: ModelFile | None
     image_size: tuple[int, int]
-    preprocessing: str
+    preprocessing: Style
     normalization: Moments | None
     keep: str
     decision: Decision | None
@@ -176,7 +176,7 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         preprocessing=request.preprocessing or _said(feature, "preprocessing") or DEFAULT_STYLE,
         normalization=_normalization(request, feature),
         keep=request.features,
-        decision=sequence and _decision(request, sequence, mode, behaviors),
+        decision=None if sequence is None else _decision(request, sequence, mode, behaviors),
         device=device,
         precision=request.precision or get_option("precision"),
         batch_size=request.batch_size,

@@ -97,7 +97,8 @@ class Preprocessing:
     def edge_color(self) -> npt.NDArray[np.uint8]:
         """Colour of the frames before the first and after the last: the truncated mean."""
         # Truncated, not rounded, as the published models were trained.
-        return np.clip(255 * np.asarray(self.mean), 0, 255).astype(np.uint8)
+        color: npt.NDArray[np.uint8] = np.clip(255 * np.asarray(self.mean), 0, 255).astype("uint8")
+        return color
 
     def edge_frames(self, count: int, device: torch.device) -> torch.Tensor:
         """``count`` flat frames of :attr:`edge_color`, as the networks see them."""

@@ -25,6 +25,7 @@ from soupxr.inference.stream import blocks_of, look_ahead
 from soupxr.ingest import resolve_video
 from soupxr.models import checkpoint
 from soupxr.models.tgmj import TGMJ
+from soupxr.models.two_stream import HiddenTwoStream
 from soupxr.schema import FEATURE_CHUNK
 from soupxr.store import Store, StoredTrial, TrialResults, correct_trial
 from soupxr.video import VideoInfo, VideoReader, lazy_frames, probe
@@ -281,7 +282,8 @@ def trial_statistics(infos: list[VideoInfo], n_frames: int) -> Statistics:
 def _load_engine(
     flow: ModelFile | None, feature: ModelFile, device: str, precision: str, batch: int | str
 ) -> FeatureEngine:
-    model = _read(feature).build(flow_generator=flow and _read(flow))
+    model = _read(feature).build(flow_generator=None if flow is None else _read(flow))
+    assert isinstance(model, HiddenTwoStream)
     return FeatureEngine(model, choose_device(device), precision, batch)
 
 
@@ -293,7 +295,8 @@ def _engine(plan: Plan) -> FeatureEngine:
 
 @lru_cache(maxsize=1)
 def _load_sequence(file: ModelFile, device: str) -> TGMJ:
-    model: TGMJ = _read(file).build().to(choose_device(device))
+    model = _read(file).build().to(choose_device(device))
+    assert isinstance(model, TGMJ)
     return model
 
 

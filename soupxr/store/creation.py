@@ -17,7 +17,7 @@ from soupxr.errors import ArgumentError, StoreError, expected
 from soupxr.ingest import compile_pattern
 from soupxr.modes import BEHAVIORS, MODES
 from soupxr.store.address import is_url, store_address
-from soupxr.store.zarrs import make_array, write
+from soupxr.store.zarrs import array_of, make_array, write
 
 JOINS = ("equal", "pad")
 
@@ -94,7 +94,7 @@ def _fill_new(address: str, labels: Mapping[str, Sequence[str]], attrs: dict[str
     for name, variable in schema.VARIABLES.items():
         make_array(group, name, variable, sizes)
     for name, names in labels.items():
-        write(group[name], ..., np.array(names, dtype=object))
+        write(array_of(group, name), ..., np.array(names, dtype=object))
     sizes |= {"feature": 512, "class": 1 + sizes["behavior"]}
     for mode in labels["mode"]:
         child = group.require_group(f"features/{mode}")

@@ -17,7 +17,7 @@ from soupxr import schema
 from soupxr.errors import StoreError
 from soupxr.schema import Status
 from soupxr.store.address import is_url
-from soupxr.store.zarrs import Array, dims_of, open_group
+from soupxr.store.zarrs import Array, array_of, dims_of, open_group
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Store:
         """All arrays of the root group, checked against the schema."""
         # By name, not by listing: Zarr warns of files it does not know, such as a .DS_Store.
         group = self.group
-        arrays = {name: group[name] for name in schema.VARIABLES if name in group}
+        arrays = {name: array_of(group, name) for name in schema.VARIABLES if name in group}
         schema.validate(self.group.attrs, arrays, self.address)
         return arrays
 
@@ -103,7 +103,7 @@ class Store:
 
     def slot_of_each_key(self) -> dict[str, int]:
         """Key of every trial there is, and its place along the ``trial`` dimension."""
-        column = np.asarray(open_group(self.address)["trial"][...])
+        column = np.asarray(array_of(open_group(self.address), "trial")[...])
         return {str(key): slot for slot, key in enumerate(column) if key}
 
     def slots(self, keys: Iterable[str]) -> list[int]:
@@ -116,7 +116,7 @@ class Store:
                 f"{missing.args[0]}: this trial is not in {self.address}; was it removed?"
             ) from None
 
-    def column(self, name: str, slots: Sequence[int]) -> npt.NDArray[Any]:
+    def column(self, name: str, slots: Sequence[int] | npt.NDArray[np.intp]) -> npt.NDArray[Any]:
         """Values of a per-trial column at these places."""
         values = np.asarray(self.arrays[name][...])[list(slots)]
         return values.astype(object) if schema.VARIABLES[name].dtype == "str" else values
@@ -181,8 +181,8 @@ class Store:
 
     def features(self, mode: str) -> dict[str, Array]:
         """Arrays of a mode's features: spatial, flow, logit."""
-        group = self.group[f"features/{mode}"]
-        return {name: group[name] for name in schema.feature_variables()}
+        names = schema.feature_variables()
+        return {name: array_of(self.group, f"features/{mode}/{name}") for name in names}
 
 
 def _read_marks(folder: Path, slots: Iterable[int]) -> npt.NDArray[np.int8]:

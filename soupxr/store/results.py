@@ -106,7 +106,7 @@ class TrialResults:
         return self._mode, self._store.slot(self._key)
 
     def _status(self, row: tuple[int, int]) -> Status:
-        return Status(int(self._store.arrays["status"][row]))
+        return Status(int(np.asarray(self._store.arrays["status"][row])))
 
     def _mark(self, row: tuple[int, int], status: Status) -> None:
         self._write("status", row, int(status))

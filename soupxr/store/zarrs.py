@@ -34,6 +34,13 @@ def open_group(address: str) -> zarr.Group:
         ) from None
 
 
+def array_of(group: zarr.Group, name: str) -> Array:
+    """The array of this name."""
+    array = group[name]
+    assert isinstance(array, zarr.Array), f"{name} is no array"
+    return array
+
+
 def make_array(group: zarr.Group, name: str, variable: Variable, sizes: Mapping[str, int]) -> None:
     """Make one array of the schema, empty."""
     attributes: dict[str, Any] = {"description": variable.about}

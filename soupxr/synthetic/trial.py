@@ -119,7 +119,7 @@ def render_trial(
 ) -> Trial:
     """Make up a reach-to-grab trial of a head-fixed mouse, filmed from the side and the front.
 
-    The same arguments give the same pictures and the same truth, on every machine.
+    The same arguments give the same pictures and the same truth.
 
     Parameters
     ----------

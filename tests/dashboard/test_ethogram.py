@@ -296,6 +296,15 @@ def test_every_ethogram_can_be_saved(tmp_path):
     save_ethogram(ethogram_overview(empty), tmp_path / "all.png")
 
 
+def test_names_are_no_mathematics_and_no_markup(tmp_path):
+    title = r"$M_1 $$x^2 <script src='https://example.org'></script>"
+    picture = ethogram_overview({r"a$_b\q$": ethogram(lift=(1, 9))}, title=title)
+    save_ethogram(picture, tmp_path / "e.png")
+    tags = _Tags()
+    tags.feed(save_ethogram(picture, tmp_path / "e.html").read_text())
+    assert not tags.references
+
+
 def test_a_failure_leaves_the_old_file(tmp_path, picture, monkeypatch):
     path = save_ethogram(picture, tmp_path / "e.html")
     before = path.read_bytes()
