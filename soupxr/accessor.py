@@ -177,7 +177,7 @@ class SoupAccessor:
         features: Literal["float32", "float16", "none"] = "float32",
         thresholds: Mapping[str, float] | float | None = None,
         minimum_bout: int | Mapping[str, int] | None = None,
-        image_size: tuple[int, int] | None = None,
+        image_size: int | tuple[int, int] | None = None,
         preprocessing: Literal["antialias", "plain"] | None = None,
         normalization: Normalization = None,
         device: str | None = None,
@@ -210,7 +210,7 @@ class SoupAccessor:
             published behaviors, the published ones; else 0.5.
         minimum_bout : int or mapping of behavior to int, optional
             Shorter bouts and gaps, in frames, are removed. Default: the checkpoint's, else 3.
-        image_size : (height, width), optional
+        image_size : int or (height, width), optional
             Size of the networks' input in pixels. Default: the checkpoint's, else (224, 224).
         preprocessing : {"antialias", "plain"}, optional
             How frames are resized. Default: the checkpoint's, else ``"antialias"``.
@@ -290,7 +290,7 @@ class FeatureExtractor:
         *,
         overwrite: bool = False,
         features: Literal["float32", "float16"] = "float32",
-        image_size: tuple[int, int] | None = None,
+        image_size: int | tuple[int, int] | None = None,
         preprocessing: Literal["antialias", "plain"] | None = None,
         normalization: Normalization = None,
         device: str | None = None,

@@ -339,7 +339,7 @@ def _failed(archive: Archive, url: str, path: Path, error: Exception) -> str:
     elif isinstance(error, exceptions.ChunkedEncodingError):
         what = f"the connection broke off ({error}); call again to start anew"
     else:
-        what = f"no connection ({type(error).__name__}: {error})"
+        what = f"no connection ({type(error).__name__})"
     place = path.with_name(archive.name)
     stale = f" {place} is there, but is not the published file." if place.is_file() else ""
     return f"{archive.name}: tried {url}: {what}.{stale} {_by_hand(archive, place)}"

@@ -14,10 +14,8 @@ KEYS = ("M1/S1/1", "M1/S1/10", "M1/S2/1", "M2/S1/1")
 def test_add_remove_and_list(new_store, lab):
     ds = new_store(*KEYS)
     table = ds.soup.trials
-    assert list(table.columns) == (
-        ["animal", "session", "trial_id", "n_frames", "fps", "experiment"]
-        + ["fast", "medium", "slow", "notes"]
-    )
+    columns = "animal session trial_id n_frames fps experiment fast medium slow notes"
+    assert list(table.columns) == columns.split()
     assert table.trial_id.tolist() == [1, 10, 1, 1]
     assert set(table.fast) == {"none"}
     assert ds.soup.remove_item("M1", "S1", 1).soup.trials.trial_id.tolist() == [10, 1, 1]

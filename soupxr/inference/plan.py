@@ -23,7 +23,7 @@ from soupxr.inference.sequence import Decision
 from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint
 from soupxr.modes import BEHAVIORS, Mode
-from soupxr.options import PRECISIONS, get_option
+from soupxr.options import PRECISIONS, get_option, set_options
 from soupxr.store import Store
 
 __all__ = ["ModelFile", "Plan", "Request", "make_plan"]
@@ -53,7 +53,7 @@ class Request:
     features: str = "float32"
     thresholds: Mapping[str, float] | float | None = None
     minimum_bout: int | Mapping[str, int] | None = None
-    image_size: tuple[int, int] | None = None
+    image_size: int | tuple[int, int] | None = None
     preprocessing: Style | None = None
     normalization: str | tuple[Sequence[float], Sequence[float]] | None = None
     device: str | None = None
@@ -75,7 +75,7 @@ class Request:
             raise ArgumentError(
                 expected(
                     "image_size",
-                    f"(height, width) of {SMALLEST_SIDE} pixels or more",
+                    f"a side, or (height, width), of {SMALLEST_SIDE} pixels or more",
                     self.image_size,
                 )
             )
@@ -190,35 +190,30 @@ def _checkpoints(
     mode: Mode, request: Request, experiment: str, behaviors: tuple[str, ...]
 ) -> tuple[Checkpoint | None, Checkpoint | None, Checkpoint | None]:
     """Flow generator (None: the one inside the feature extractor), feature extractor, sequence."""
-    paths = {
-        "flow_generator": request.flow_model_in,
-        "feature_extractor": request.feature_model_in,
-        "sequence": request.sequence_model_in,
-    }
-    needed = {
-        "feature_extractor": "features" in request.stages,
-        "sequence": "sequence" in request.stages,
-    }
-    if any(wanted and paths[kind] is None for kind, wanted in needed.items()):
-        weights = default_weights(experiment, mode.name)
-        if paths["feature_extractor"] is None:
-            paths["flow_generator"] = paths["flow_generator"] or weights.flow_model
-            paths["feature_extractor"] = weights.feature_model
-        paths["sequence"] = paths["sequence"] or weights.sequence_model
-    feature = sequence = flow = None
-    if needed["feature_extractor"]:
-        feature = _read(paths["feature_extractor"], "feature_extractor", mode, behaviors)
-        flow = _flow_generator(paths["flow_generator"], feature, mode)
-    if needed["sequence"]:
-        sequence = _read(paths["sequence"], "sequence", mode, behaviors)
+    # What was given is looked at before anything is downloaded.
+    feature = _given(request.feature_model_in, "feature_extractor", mode, behaviors)
+    sequence = _given(request.sequence_model_in, "sequence", mode, behaviors)
+    flow_path = request.flow_model_in
+    wants_features = "features" in request.stages and feature is None
+    wants_sequence = "sequence" in request.stages and sequence is None
+    if wants_features or wants_sequence:
+        with set_options(progress=request.show_progress):
+            weights = default_weights(experiment, mode.name)
+        if wants_features:
+            feature = _given(weights.feature_model, "feature_extractor", mode, behaviors)
+            flow_path = flow_path or weights.flow_model
+        if wants_sequence:
+            sequence = _given(weights.sequence_model, "sequence", mode, behaviors)
+    flow = None if feature is None else _flow_generator(flow_path, feature, mode)
     return flow, feature, sequence
 
 
-def _read(
+def _given(
     path: str | os.PathLike[str] | None, kind: str, mode: Mode, behaviors: tuple[str, ...]
-) -> Checkpoint:
+) -> Checkpoint | None:
     """Read a classifying checkpoint and compare its classes with the store's behaviors."""
-    assert path is not None
+    if path is None:
+        return None
     found = checkpoint.read(path, kind=kind, mode=mode.name, n_classes=1 + len(behaviors))
     if found.behaviors is not None and tuple(found.behaviors) != behaviors:
         raise CheckpointError(
@@ -279,8 +274,9 @@ def _said(found: Checkpoint | None, name: str) -> Any:
 def _image_size(
     request: Request, flow: Checkpoint | None, feature: Checkpoint | None
 ) -> tuple[int, int]:
-    if request.image_size is not None:
-        return request.image_size
+    asked = request.image_size
+    if asked is not None:
+        return (asked, asked) if isinstance(asked, int) else asked
     sizes = {size for found in (flow, feature) if (size := _said(found, "image_size"))}
     if len(sizes) > 1:
         raise CheckpointError(
@@ -360,8 +356,5 @@ def _is_count(value: object, least: int) -> bool:
 
 
 def _is_size(value: object) -> bool:
-    return (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and all(_is_count(side, SMALLEST_SIDE) for side in value)
-    )
+    sides = value if isinstance(value, tuple) else (value, value)
+    return len(sides) == 2 and all(_is_count(side, SMALLEST_SIDE) for side in sides)

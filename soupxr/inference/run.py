@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -48,7 +48,7 @@ def infer(ds: xr.Dataset, mode: str, request: Request) -> xr.Dataset:
     jobs.warn_of_changes()
     started = time.perf_counter()
     try:
-        outcomes = _run(jobs.tasks, jobs.n_frames, record.name, request.show_progress)
+        outcomes = _run(jobs, request.show_progress)
     finally:
         forget_models()
     _conclude(outcomes, jobs, time.perf_counter() - started, request.errors)
@@ -101,6 +101,12 @@ class _Jobs:
             other += differences(made.sequence["features"], plan.features_identity())
         return other
 
+    def summary(self, outcomes: Sequence[Outcome]) -> str:
+        """Counts of trials: how the call went, in a few words."""
+        failed = sum(outcome.error is not None for outcome in outcomes)
+        counts = {"done": len(outcomes) - failed, "skipped": self.skipped, "failed": failed}
+        return ", ".join(f"{count} {word}" for word, count in counts.items()) + " (trials)"
+
     def warn_of_changes(self) -> None:
         """Tell, once, of trials whose results another request made."""
         if self.changed:
@@ -117,13 +123,16 @@ class _Jobs:
 # ------------------------------------------------------------------ doing it
 
 
-def _run(tasks: list[Task], n_frames: int, mode: str, progress: bool) -> list[Outcome]:
+def _run(jobs: _Jobs, progress: bool) -> list[Outcome]:
     """Process trials on the active dask scheduler, showing progress over frames."""
-    with progress_bar(n_frames, mode, "frame", enabled=progress) as bar:
+    with progress_bar(jobs.n_frames, jobs.mode, "frame", enabled=progress) as bar:
         client = _active_client()
         if client is not None:
-            return list(_on_cluster(client, tasks, bar.update))
-        return _on_this_machine(tasks, bar.update)
+            outcomes = list(_on_cluster(client, jobs.tasks, bar.update))
+        else:
+            outcomes = _on_this_machine(jobs.tasks, bar.update)
+        bar.set_postfix_str(jobs.summary(outcomes))
+    return outcomes
 
 
 def _active_client() -> Any:
@@ -189,13 +198,11 @@ def _conclude(outcomes: list[Outcome], jobs: _Jobs, seconds: float, errors: str)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     frames = sum(outcome.n_frames for outcome in outcomes if outcome.error is None)
     log.info(
-        "mode %s: %d trial(s) done (%d frames, %.1f frames/s), %d skipped, %d failed",
+        "mode %s: %s; %d frames, %.1f frames/s",
         jobs.mode,
-        len(outcomes) - len(failed),
+        jobs.summary(outcomes),
         frames,
         frames / max(seconds, 1e-9),
-        jobs.skipped,
-        len(failed),
     )
     notes = [note for outcome in outcomes for note in outcome.notes]
     if notes:

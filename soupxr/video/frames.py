@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ Path = str | os.PathLike[str]
 
 
 class FrameSource:
-    """Frames of one trial as something that NumPy's and dask's slices can be taken of.
+    """Reads frames of one trial, its views side by side.
 
     It holds paths and facts only, so it can be pickled and sent to a worker; decoders come from
     the pool of the process it is used in.
@@ -43,9 +43,6 @@ class FrameSource:
         Frames of the trial.
     """
 
-    ndim = 4
-    dtype = np.dtype(np.uint8)
-
     def __init__(self, infos: Sequence[VideoInfo], n_frames: int) -> None:
         self.infos = tuple(infos)
         self.shape = (
@@ -55,21 +52,8 @@ class FrameSource:
             3,
         )
 
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
+    def __dask_tokenize__(self) -> tuple[object, ...]:
         return ("soupxr.video.FrameSource", self.infos, self.shape)
-
-    def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:
-        frame, *rest = key if isinstance(key, tuple) else (key,)
-        frames = range(self.shape[0])
-        if not isinstance(frame, slice):
-            at = frames[frame]
-            one: npt.NDArray[np.uint8] = self.read(at, at + 1)[(0, *rest)]
-            return one
-        wanted = frames[frame]
-        if not wanted:
-            return np.empty((0, *self.shape[1:]), np.uint8)[(slice(None), *rest)]
-        block = self.read(min(wanted), max(wanted) + 1)
-        return block[(slice(None, None, wanted.step), *rest)]
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
         """Read frames of all views and put them side by side, black below shorter ones.
@@ -154,20 +138,25 @@ def lazy_frames(
         If a video cannot be read, is shorter than the trial, or the heights do not go together.
     """
     import dask.array as da
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
+
+    from soupxr.video.graph import BlockLayer
 
     source = _source(paths, n_frames, infos, join)
     if block is None:
         block = min(BLOCK_FRAMES, max(1, BLOCK_BYTES // int(np.prod(source.shape[1:]))))
     elif block < 1:
         raise ArgumentError(expected("block", "a number of frames from 1", block))
-    array: da.Array = da.from_array(  # type: ignore[no-untyped-call]
-        source,
-        chunks=(block, *source.shape[1:]),
-        name=None,
-        fancy=False,
+    spans = [(start, min(start + block, n_frames)) for start in range(0, n_frames, block)]
+    name = f"video-{tokenize(source, block)}"
+    layer = BlockLayer(name, source, spans)
+    return da.Array(
+        HighLevelGraph({name: layer}, {name: set()}),
+        name,
+        chunks=(tuple(stop - start for start, stop in spans), *((n,) for n in source.shape[1:])),
         meta=np.empty((0, 0, 0, 0), np.uint8),
     )
-    return array
 
 
 def as_dataarray(

@@ -8,46 +8,67 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 import soupxr as sx
 
 KEYS = tuple(f"M{animal}/S1/{trial}" for animal in (1, 2) for trial in (1, 2, 3))
-KILLS = 8
+KILLS = 10
+#: Assignments to the store with which one trial is inferred.
+WRITES_A_TRIAL = 17
+
+#: Infers, and kills itself a little after the given number of writes to the store.
+VICTIM = """
+import os, signal, threading, time
+import soupxr as sx
+from soupxr.store import results
+
+write, left = results.write, [{writes}]
+
+def die():
+    time.sleep({delay})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def counting(*arguments):
+    left[0] -= 1
+    if left[0] == 0:
+        threading.Thread(target=die, daemon=True).start()
+    write(*arguments)
+
+results.write = counting
+sx.set_options(progress=False)
+print("ready", flush=True)
+sx.open({address!r}).soup.infer("fast", **{models!r})
+"""
 
 
-def infer_elsewhere(address, models):
-    """Start ``infer`` in another process, which says when it begins."""
-    arguments = {name: str(path) for name, path in models.items()}
-    code = (
-        "import soupxr as sx, torch, soupxr.inference.run\n"
-        "sx.set_options(progress=False)\n"
-        "print('ready', flush=True)\n"
-        f"sx.open({str(address)!r}).soup.infer('fast', **{arguments!r})\n"
-    )
+def start_victim(address, models, writes=10**9, delay=0.0, code=VICTIM):
+    """Start ``infer`` in another process; it has read nothing yet when this returns."""
+    paths = {name: str(path) for name, path in models.items()}
+    code = code.format(address=str(address), models=paths, writes=writes, delay=delay)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
+    process.stdout.close()
     return process
 
 
 @pytest.mark.slow
 def test_killed_at_random_points(new_store, models, tmp_path):
-    reference = new_store(*KEYS, name="reference.zarr", n_frames=40)
-    start = time.perf_counter()
-    reference.soup.infer("fast", **models())
-    duration = time.perf_counter() - start
-    expected = reference.sel(mode="fast").load()
+    reference = new_store(*KEYS, name="reference.zarr")
+    expected = reference.soup.infer("fast", **models()).sel(mode="fast").load()
 
-    ds = new_store(*KEYS, n_frames=40)
+    ds = new_store(*KEYS)
     draw = random.Random(20261123)
-    progress = []
+    progress = [0]
     for _ in range(KILLS):
-        process = infer_elsewhere(tmp_path / "reach.zarr", models())
-        time.sleep(draw.uniform(0.1, 0.6) * duration)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        found = sx.open(tmp_path / "reach.zarr").sel(mode="fast").load()
+        writes = draw.randint(1, 2 * WRITES_A_TRIAL)
+        delay = draw.choice([0.0, draw.uniform(0, 0.02), draw.uniform(0, 0.3)])
+        victim = start_victim(tmp_path / "reach.zarr", models(), writes, delay)
+        status = victim.wait(timeout=120)
+        assert status in (-signal.SIGKILL, 0)
+        found = ds.sel(mode="fast").load()
+        ds = sx.open(tmp_path / "reach.zarr")
         complete = (found.status == 2).values
         progress.append(int(complete.sum()))
         for name in ("probability", "ethogram"):
@@ -55,31 +76,40 @@ def test_killed_at_random_points(new_store, models, tmp_path):
                 found[name][complete], expected[name][complete], atol=1e-6, err_msg=str(progress)
             )
         assert (found.provenance[complete] != "").all()
+        assert not (found.status == 3).any()
     assert progress == sorted(progress), "a committed trial was lost"
-    assert progress[-1] > 0, "nothing was ever committed: the kills came too early to show anything"
+    assert progress[-1] > 0, "nothing was committed: the kills came too early to show anything"
 
     ds = ds.soup.infer("fast", **models())
     assert (ds.status.sel(mode="fast") == 2).all()
     np.testing.assert_allclose(ds.probability.sel(mode="fast"), expected.probability, atol=1e-6)
+    stored, true = (x.soup.features("fast") for x in (ds, reference))
     for name in ("spatial", "flow", "logit"):
-        np.testing.assert_allclose(
-            ds.soup.features("fast")[name], reference.soup.features("fast")[name], atol=1e-4
-        )
+        np.testing.assert_allclose(stored[name], true[name], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_kill_while_features_are_replaced_never_mixes_old_and_new(new_store, models, tmp_path):
+    """Whatever is vouched for afterwards, the first models' results can be had again, exactly."""
+    expected = new_store("M1/S1/1").soup.infer("fast", **models()).load()
+    redo = VICTIM.replace('infer("fast", ', 'infer("fast", overwrite=True, ')
+    for writes in range(1, WRITES_A_TRIAL, 4):
+        start_victim(tmp_path / "reach.zarr", models(seed=1), writes, code=redo).wait(timeout=120)
+        ds = sx.open(tmp_path / "reach.zarr").soup.infer("fast", **models(), overwrite=True)
+        np.testing.assert_allclose(ds.probability, expected.probability, atol=1e-6)
 
 
 @pytest.mark.slow
 def test_no_ffmpeg_outlives_a_killed_process(new_store, models, tmp_path):
-    psutil = pytest.importorskip("psutil")
     new_store(*KEYS, n_frames=400, height=480, width=640)
-    process = infer_elsewhere(tmp_path / "reach.zarr", models())
+    victim = start_victim(tmp_path / "reach.zarr", models())
     decoders = []
     deadline = time.monotonic() + 60
     while not decoders and time.monotonic() < deadline:
-        decoders = psutil.Process(process.pid).children(recursive=True)
+        decoders = psutil.Process(victim.pid).children(recursive=True)
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
     assert decoders
     _, alive = psutil.wait_procs(decoders, timeout=20)
     assert not alive

@@ -264,9 +264,9 @@ def test_a_distributed_client_gives_the_same(new_store, models, tmp_path):
     cluster = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, worker_dashboard_address=None
     )
-    with cluster, distributed.Client(cluster):
-        with pytest.raises(sx.InferenceError, match=r"1 of 3 trial.*failed"):
-            ds.soup.infer("fast", **models())
+    failed = pytest.raises(sx.InferenceError, match=r"1 of 3 trial.*failed")
+    with cluster, distributed.Client(cluster), failed:
+        ds.soup.infer("fast", **models())
     assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 3]
     plain = new_store("M1/S1/1", "M1/S1/2", name="plain.zarr")
     plain.soup.infer("fast", **models())
@@ -283,6 +283,8 @@ def test_nothing_to_do(new_store, models):
 def test_progress_over_frames(new_store, models, capsys):
     ds = new_store(*TRIALS)
     ds.soup.infer("fast", **models(), progress=True)
-    assert "36/36" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "36/36" in told
+    assert "3 done, 0 skipped, 0 failed (trials)" in told
     ds.soup.infer("fast", **models(), overwrite=True, progress=False)
     assert capsys.readouterr().err == ""

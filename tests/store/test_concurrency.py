@@ -1,4 +1,4 @@
-"""Real processes: one writer of the trial table at a time, results side by side, dead lock holders."""
+"""Real processes: one writer of the trial table at a time, results side by side, dead locks."""
 
 import multiprocessing
 import os
