@@ -107,7 +107,7 @@ def trials_table(ds: xr.Dataset) -> pd.DataFrame:
         name: store.column(name, slots) for name in (*LEVELS, "n_frames", "fps", "experiment")
     }
     names = np.array([status.name.lower() for status in Status], dtype=object)
-    for mode in store.labels("mode"):
+    for mode in store.modes:
         columns[mode] = names[store.statuses(mode, slots)]
     columns["notes"] = store.column("notes", slots)
     return pd.DataFrame(columns)
@@ -124,7 +124,7 @@ def describe(ds: xr.Dataset) -> str:
         f"  behaviors  {', '.join(store.labels('behavior'))}",
         f"  views      {', '.join(store.labels('view'))}, under {data_root(store)}",
     ]
-    for mode in store.labels("mode"):
+    for mode in store.modes:
         counts = Counter(Status(int(code)).name.lower() for code in store.statuses(mode, slots))
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if name != "none")
         lines.append(f"  {mode:<10} {told or 'nothing inferred yet'}")

@@ -17,7 +17,6 @@ import torch
 
 from soupxr.downloads import default_weights
 from soupxr.errors import ArgumentError, CheckpointError, SoupWarning, expected
-from soupxr.inference.engine import choose_device
 from soupxr.inference.preprocess import STYLES, Style
 from soupxr.inference.sequence import Decision
 from soupxr.models import checkpoint
@@ -164,8 +163,6 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
     """
     behaviors = tuple(store.labels("behavior"))
     flow, feature, sequence = _checkpoints(mode, request, experiment, behaviors)
-    device = request.device or get_option("device")
-    choose_device(device)
     return Plan(
         mode=mode,
         behaviors=behaviors,
@@ -177,7 +174,7 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         normalization=_normalization(request, feature),
         keep=request.features,
         decision=None if sequence is None else _decision(request, sequence, mode, behaviors),
-        device=device,
+        device=request.device or get_option("device"),
         precision=request.precision or get_option("precision"),
         batch_size=request.batch_size,
     )

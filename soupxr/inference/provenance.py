@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 from soupxr.inference.plan import ModelFile, Plan
+from soupxr.inference.preprocess import Preprocessing
 
 __all__ = ["Record", "differences", "features_part", "sequence_part"]
 
@@ -62,7 +63,7 @@ class Record:
 
 
 def features_part(
-    plan: Plan, video: Mapping[str, Any], mean: tuple[float, ...], std: tuple[float, ...]
+    plan: Plan, video: Mapping[str, Any], preprocessing: Preprocessing, device: str
 ) -> dict[str, Any]:
     """Record how features were made.
 
@@ -70,16 +71,18 @@ def features_part(
     ----------
     video : mapping
         What tells this video from one that replaced it.
-    mean, std : tuple of float
-        Normalisation that was used, whether the checkpoint's or the trial's own.
+    preprocessing : Preprocessing
+        With the normalisation that was used, whether the checkpoint's or the trial's own.
+    device : str
+        Where the networks ran.
     """
     return {
         "identity": plan.features_identity() | {"video": dict(video)},
         "kept": plan.keep,
         "flow_model": _path(plan.flow) or "inside feature_model",
         "feature_model": _path(plan.feature),
-        "normalization": {"mean": list(mean), "std": list(std)},
-        "device": plan.device,
+        "normalization": {"mean": list(preprocessing.mean), "std": list(preprocessing.std)},
+        "device": device,
         **_circumstances(),
     }
 

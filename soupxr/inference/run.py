@@ -20,6 +20,7 @@ import xarray as xr
 
 from soupxr.dataset import data_root, keys_of, reopen, store_of
 from soupxr.errors import InferenceError, SoupWarning, listed
+from soupxr.inference.engine import choose_device
 from soupxr.inference.plan import Plan, Request, make_plan
 from soupxr.inference.provenance import Record, differences
 from soupxr.inference.trial import Outcome, Report, Task, forget_models, process
@@ -130,6 +131,8 @@ def _run(jobs: _Jobs, progress: bool) -> list[Outcome]:
         if client is not None:
             outcomes = list(_on_cluster(client, jobs.tasks, bar.update))
         else:
+            for device in {task.plan.device for task in jobs.tasks}:
+                choose_device(device)  # an error here, once, and not one for each trial
             outcomes = _on_this_machine(jobs.tasks, bar.update)
         bar.set_postfix_str(jobs.summary(outcomes))
     return outcomes

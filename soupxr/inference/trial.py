@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +41,7 @@ STATISTICS_STRIDE = 10
 HALF_PRECISION_BITS = 10
 
 Report = Callable[[int], object]
+FeatureStream = Generator[npt.NDArray[np.float32], None, None]
 
 #: Trials that dask runs in several threads wait for one loading instead of each doing it.
 _LOADING = threading.Lock()
@@ -128,11 +130,12 @@ class _Work:
             features = self._stored_features(trial)
         else:
             features = self._features_from(trial)
-        if self.plan.sequence is None:
-            for _ in features:
-                pass
-            return
-        self._ethogram(features)
+        with closing(features):
+            if self.plan.sequence is None:
+                for _ in features:
+                    pass
+            else:
+                self._ethogram(features)
 
     def _open(self) -> None:
         """Open the store as it is now."""
@@ -142,7 +145,7 @@ class _Work:
 
     # -------------------------------------------------------------- features
 
-    def _features_from(self, trial: StoredTrial) -> Iterator[npt.NDArray[np.float32]]:
+    def _features_from(self, trial: StoredTrial) -> FeatureStream:
         """Features of the trial's video: stored ones where they are the same, else new ones."""
         paths = [resolve_video(self.root, path) for path in trial.video_paths]
         infos = [probe(path) for path in paths]
@@ -170,7 +173,7 @@ class _Work:
         wanted = self.plan.features_identity() | {"video": video}
         return self.record.vouches_for(wanted, self.plan.keep)
 
-    def _stored_features(self, trial: StoredTrial) -> Iterator[npt.NDArray[np.float32]]:
+    def _stored_features(self, trial: StoredTrial) -> FeatureStream:
         if self.record.features is None or self.record.features["kept"] == "none":
             raise StoreError(
                 f"there are no stored features in mode {self.plan.mode.name}. "
@@ -184,7 +187,7 @@ class _Work:
 
     def _new_features(
         self, trial: StoredTrial, infos: list[VideoInfo], video: dict[str, Any]
-    ) -> Iterator[npt.NDArray[np.float32]]:
+    ) -> FeatureStream:
         """Extract features and store them on the way, as the plan wants them kept."""
         preprocessing = self._preprocessing(trial, infos)
         join = self.store.attrs["join"]
@@ -200,7 +203,7 @@ class _Work:
                 sink.add(kept)
             self.report(len(kept))
             yield np.concatenate([kept.spatial, kept.flow], axis=1)
-        part = features_part(self.plan, video, preprocessing.mean, preprocessing.std)
+        part = features_part(self.plan, video, preprocessing, str(engine.device))
         self.record = replace(self.record, features=part)
         if sink is not None:
             sink.close()
@@ -215,7 +218,7 @@ class _Work:
 
     # -------------------------------------------------------------- ethogram
 
-    def _ethogram(self, features: Iterator[npt.NDArray[np.float32]]) -> None:
+    def _ethogram(self, features: FeatureStream) -> None:
         """Decide and commit."""
         assert self.plan.decision is not None
         probability = class_probabilities(_sequence_model(self.plan), features)

@@ -170,14 +170,19 @@ class Store:
         for array in self.arrays.values():
             if dim in dims_of(array):
                 yield array
-        for mode in self.labels("mode"):
+        for mode in self.modes:
             for array in self.features(mode).values():
                 if dim in dims_of(array):
                     yield array
 
     def mode_index(self, mode: str) -> int:
         """Place of a mode along its dimension."""
-        return self.labels("mode").index(mode)
+        return self.modes.index(mode)
+
+    @cached_property
+    def modes(self) -> list[str]:
+        """Labels of the ``mode`` dimension; they never change."""
+        return self.labels("mode")
 
     def features(self, mode: str) -> dict[str, Array]:
         """Arrays of a mode's features: spatial, flow, logit."""

@@ -100,7 +100,7 @@ def correct_trial(address: str, key: str, n_frames: int, fps: float) -> None:
     with exclusive(address):
         store = Store(address)
         slot = store.slot(key)
-        for mode in store.labels("mode"):
+        for mode in store.modes:
             row = (store.mode_index(mode), slot)
             write(store.arrays["status"], row, int(Status.NONE))
             write(store.arrays["provenance"], row, "")

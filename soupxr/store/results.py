@@ -18,8 +18,8 @@ FloatArray = npt.NDArray[np.float32]
 class TrialResults:
     """Reads and writes what belongs to one trial in one mode.
 
-    The trial's place is looked up on disk for every write, so that nothing is written for a trial
-    that another process removed meanwhile.
+    Before anything is committed, the trial is looked up on disk, for another process may have
+    removed it meanwhile.
 
     Parameters
     ----------
@@ -32,13 +32,13 @@ class TrialResults:
     def __init__(self, store: Store, mode: str, key: str) -> None:
         self._store = store
         self._key = key
-        self._mode = store.mode_index(mode)
+        self._place = (store.mode_index(mode), store.slot(key))
         self._features = store.features(mode)
 
     @property
     def provenance(self) -> str:
         """JSON text on how the results came about; empty where there are none."""
-        return str(self._store.arrays["provenance"][self._row()])
+        return str(self._store.arrays["provenance"][self._place])
 
     def start_features(self, provenance: str) -> None:
         """Clear the features; ``provenance``, which must not vouch for them, is written first."""
@@ -59,13 +59,13 @@ class TrialResults:
         features : mapping
             ``spatial`` and ``flow`` (frame, feature), ``logit`` (frame, class).
         """
-        _, slot = self._row()
+        _, slot = self._place
         for name, values in features.items():
             write(self._features[name], (slot, slice(start, start + len(values))), values)
 
     def read_features(self, start: int, stop: int) -> dict[str, FloatArray]:
         """Stored features of the frames ``[start, stop)``, laid out as in ``write_features``."""
-        _, slot = self._row()
+        _, slot = self._place
         return {name: np.asarray(array[slot, start:stop]) for name, array in self._features.items()}
 
     def commit_features(self, provenance: str) -> None:
@@ -103,7 +103,9 @@ class TrialResults:
         self._mark(row, Status.FAILED)
 
     def _row(self) -> tuple[int, int]:
-        return self._mode, self._store.slot(self._key)
+        """The trial's place, if it is still there."""
+        self._store.slot(self._key)
+        return self._place
 
     def _status(self, row: tuple[int, int]) -> Status:
         return Status(int(np.asarray(self._store.arrays["status"][row])))

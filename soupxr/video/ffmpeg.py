@@ -109,10 +109,11 @@ def _end(
         return
     process.kill()
     process.stdout.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    # It may hang in a dead drive, and this may run where no thread can be waited for.
+    with contextlib.suppress(subprocess.TimeoutExpired, RuntimeError):
         process.wait(timeout=5)
         ear.join(timeout=5)
-        stderr.close()
+    stderr.close()
 
 
 class Ffmpeg:

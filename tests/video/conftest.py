@@ -139,6 +139,22 @@ def running() -> Callable[[], list[psutil.Process]]:
     return _children
 
 
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The frames at which decoders were started."""
+    from soupxr.video import reader
+
+    seen: list[int] = []
+    opened = reader.open_decoder
+
+    def count(info, timeline, start):
+        seen.append(start)
+        return opened(info, timeline, start)
+
+    monkeypatch.setattr(reader, "open_decoder", count)
+    return seen
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_running() -> Iterator[None]:
     """Every test ends without an ffmpeg, and without help from a collector to come."""

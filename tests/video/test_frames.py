@@ -13,21 +13,6 @@ import pytest
 
 from soupxr.errors import ArgumentError, VideoError
 from soupxr.video import VideoReader, as_dataarray, lazy_frames, probe
-from soupxr.video import reader as reader_module
-
-
-@pytest.fixture
-def starts(monkeypatch) -> list[int]:
-    """The frames at which decoders were started."""
-    seen: list[int] = []
-    opened = reader_module.open_decoder
-
-    def count(info, timeline, start):
-        seen.append(start)
-        return opened(info, timeline, start)
-
-    monkeypatch.setattr(reader_module, "open_decoder", count)
-    return seen
 
 
 def _whole(path, n_frames=90) -> np.ndarray:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -29,9 +30,14 @@ def test_closing_ends_it(clip, running):
 
 
 def test_a_block_left_by_an_exception_ends_it(clip, running):
-    with pytest.raises(ZeroDivisionError), VideoReader(clip("longer.mp4")) as reader:
-        reader.read(0, 1)
-        1 / 0  # noqa: B018
+    def stumble() -> None:
+        with VideoReader(clip("longer.mp4")) as reader:
+            reader.read(0, 1)
+            assert running()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        stumble()
     assert not running()
 
 
@@ -62,7 +68,9 @@ SCRIPT = """
 """
 
 
-def _start(clip, ending: str) -> tuple[subprocess.Popen[str], list[int]]:
+@contextmanager
+def _python(clip, ending: str):
+    """A Python that runs the script; yields it and the ffmpegs below it."""
     script = textwrap.dedent(SCRIPT) + ending
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", script, str(clip("longer.mp4"))],
@@ -70,13 +78,16 @@ def _start(clip, ending: str) -> tuple[subprocess.Popen[str], list[int]]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    told = process.stdout.readline()
-    if not told.startswith("["):
-        pytest.fail(process.communicate()[1])
-    pids = [int(pid) for pid in told.strip("[]\n").split(",")]
-    assert len(pids) == 2
-    return process, pids
+    try:
+        told = process.stdout.readline()
+        if not told.startswith("["):
+            pytest.fail(process.communicate()[1])
+        pids = [int(pid) for pid in told.strip("[]\n").split(",")]
+        assert len(pids) == 2
+        yield process, pids
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def _gone(pids: list[int]) -> bool:
@@ -99,19 +110,19 @@ def _is_zombie(pid: int) -> bool:
 
 @pytest.mark.parametrize("ending", ["", "1 / 0", "sys.exit(3)"])
 def test_the_end_of_python_ends_them(ending, clip):
-    process, pids = _start(clip, ending)
-    _, errors = process.communicate(timeout=30)
-    assert "ZeroDivisionError" in errors if ending == "1 / 0" else errors == ""
-    assert _gone(pids)
+    with _python(clip, ending) as (process, pids):
+        _, errors = process.communicate(timeout=30)
+        assert "ZeroDivisionError" in errors if ending == "1 / 0" else errors == ""
+        assert _gone(pids)
 
 
 @needs_posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill -9", "kill"])
 def test_the_death_of_python_ends_them(number, clip):
-    process, pids = _start(clip, "import time; time.sleep(60)")
-    process.send_signal(number)
-    process.communicate(timeout=30)
-    assert _gone(pids)
+    with _python(clip, "import time; time.sleep(60)") as (process, pids):
+        process.send_signal(number)
+        process.communicate(timeout=30)
+        assert _gone(pids)
 
 
 @needs_posix

@@ -17,20 +17,6 @@ from soupxr.video import VideoReader, probe
 from soupxr.video import reader as module
 
 
-@pytest.fixture
-def starts(monkeypatch) -> list[int]:
-    """The frames at which decoders were started."""
-    seen: list[int] = []
-    opened = module.open_decoder
-
-    def count(info, timeline, start):
-        seen.append(start)
-        return opened(info, timeline, start)
-
-    monkeypatch.setattr(module, "open_decoder", count)
-    return seen
-
-
 def test_reading_on_continues_one_decoder(clip, starts, running):
     with VideoReader(clip("plain.mp4")) as reader:
         for start in range(0, 90, 16):
