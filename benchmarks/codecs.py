@@ -4,7 +4,8 @@
 
 The features are those of real frames and of networks that are untrained, but whose batch norms
 have seen the video, so that activations are as large and as sparse as in a network that works.
-How much a trained network's features change from frame to frame is not known from this.
+How much a trained network's features change from frame to frame is not known from this; mode
+``noise``, values without any structure in time, is a bound.
 
 Three ways to keep them: exact float32; float32 with the mantissa rounded to 10 bits, which is what
 ``features="float16"`` stores; and float16 arrays, for comparison.
@@ -67,7 +68,7 @@ def main() -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--mode", nargs="+", default=["fast"], choices=list(MODES))
+    parser.add_argument("--mode", nargs="+", default=["fast", "noise"], choices=[*MODES, "noise"])
     parser.add_argument("--frames", type=int, default=FEATURE_CHUNK)
     parser.add_argument("--video", type=Path, nargs=2, metavar=("SIDE", "FRONT"))
     parser.add_argument("--features", type=Path, help="folder to keep computed features in")
@@ -96,7 +97,7 @@ def print_results(mode: str, found: dict[str, Any]) -> None:
         for name, by_kind in found["codecs"].items()
     ]
     kinds = [f"{what} {unit}" for what in ("exact", "rounded") for unit in _UNITS]
-    title = f"Mode {mode}: features of both streams, 4,096 B a frame ({told})"
+    title = f"{mode.capitalize()}: features of both streams, 4,096 B a frame ({told})"
     print_table(title, ("compressor", *kinds, "float16 B/frame"), rows)
 
 
@@ -195,6 +196,12 @@ def describe(features: dict[str, FloatArray]) -> dict[str, float]:
 
 def _features(mode: str, arguments: argparse.Namespace) -> dict[str, FloatArray]:
     """Features of both streams, kept in a file where one was named."""
+    if mode == "noise":
+        random = np.random.default_rng(0)
+        return {
+            name: random.exponential(size=(arguments.frames, 512)).astype(np.float32)
+            for name in ("spatial", "flow")
+        }
     keep = arguments.features and arguments.features / f"features-{mode}-{arguments.frames}.npz"
     if keep and keep.is_file():
         return dict(np.load(keep))

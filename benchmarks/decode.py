@@ -33,7 +33,7 @@ REAL = (
 )
 MADE = {"testsrc2 640x480": ("640x480", 900), "testsrc2 1280x1024": ("1280x1024", 400)}
 BLOCK = 64
-BLOCK_BYTES = 64_000_000
+BLOCK_BYTES = 32_000_000
 GOAL = 0.9
 
 

@@ -29,7 +29,7 @@ from _report import load, machine, print_machine, print_table, write_json
 ORIGINALS = Path(__file__).resolve().parents[2] / "shared" / "data" / "originals"
 #: CameraL is the side, CameraE the front.
 CYLINDER = [ORIGINALS / f"cylinder_Camera{camera}_24500.mp4" for camera in "LE"]
-SAMPLING_S = 0.05
+SAMPLING_S = 0.1
 LIMIT_GB = 3.0
 GB = 1e9
 

@@ -200,7 +200,9 @@ class SoupAccessor:
             Checkpoints. Default: the published models of the trials' ``experiment``. Without
             ``flow_model_in``, the flow generator inside ``feature_model_in`` is used.
         overwrite : bool
-            Redo complete trials too. Features are kept where the same models made them.
+            Redo complete trials too. Features that the same models made of the same video are
+            reused; ``ds.soup.feature_extractor.infer(overwrite=True)`` makes them anew. A trial
+            that cannot be redone keeps its earlier result.
         features : {"float32", "float16", "none"}
             How features are kept: exactly (about 3.6 KB a frame on disk), rounded to the precision
             of float16 (about 2.0 KB), or not at all. Kept features save the video part when only

@@ -97,10 +97,14 @@ class TrialResults:
         self._mark(row, Status.COMPLETE)
 
     def fail(self, reason: str) -> None:
-        """Mark the trial as failed and say why."""
+        """Say why the trial failed, and mark it so unless an earlier, whole result is still there.
+
+        That result is not thrown away because it could not be made again.
+        """
         row = self._row()
         self._write("error", row, reason)
-        self._mark(row, Status.FAILED)
+        if self._status(row) != Status.COMPLETE:
+            self._mark(row, Status.FAILED)
 
     def _row(self) -> tuple[int, int]:
         """The trial's place, if it is still there."""

@@ -20,7 +20,7 @@ from soupxr.video.timeline import Landing, Timeline
 __all__ = ["Decoder", "open_decoder"]
 
 # While it skips frames, ffmpeg gives no sign of life; no file should take longer than this (s).
-SECONDS_A_SKIPPED_FRAME = 0.2
+SECONDS_A_SKIPPED_FRAME = 0.1
 
 
 class Decoder:
@@ -56,7 +56,9 @@ class Decoder:
         self.pid = self._ffmpeg.pid
 
     def _arguments(self) -> list[str]:
-        arguments = ["-v", "error", "-copyts"]
+        arguments = ["-v", "error"]
+        if self._timeline is not None:
+            arguments += ["-copyts"]
         if self._landing is not None:
             at = f"{self._landing.microseconds}us"
             arguments += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", at]

@@ -34,7 +34,7 @@ LINES_KEPT = 2000
 
 # Measurements we have ffmpeg write to stderr: "soupxr <number> <number> ..." for a frame, and a
 # line of its framecrc muxer for a packet (its decoding time, presentation time, and more).
-_FRAME = re.compile(rb"soupxr((?: -?\w+)+)\s*$")
+_FRAME = re.compile(MARK.encode() + rb"((?: -?\w+)+)\s*$")
 _PACKET = re.compile(rb"0,((?: +-?\d+,){4}) 0x[0-9a-f]{8}.*$")
 
 Report = tuple[int, ...]
@@ -55,8 +55,8 @@ def _executable() -> str:
 
 def _environment() -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if k != "FFREPORT"}
-    # The static Linux build crashes on every mpeg-ts file where it finds this machine's character
-    # set modules (gconv): it loads them for the programme's name, and they do not fit its libc.
+    # The static Linux build crashes on mpeg-ts where it finds this machine's modules for character
+    # sets (gconv): it loads them to read the name of the program, and they do not fit its libc.
     environment["GCONV_PATH"] = os.devnull
     return environment
 

@@ -160,7 +160,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         mtime_ns=facts.st_mtime_ns,
         scan_reason=reason,
         timeline=b"" if reason or timeline is None else timeline.pack(),
-        x264_build=_x264_build(name) if header.codec == "h264" else -1,
+        x264_build=_x264_build(name) if header.codec == "h264" and not reason else -1,
     )
 
 
@@ -272,7 +272,7 @@ def _demux(path: str, codec: str) -> tuple[PacketTable, list[str]]:
 
 def _x264_build(path: str) -> int:
     """Version of x264, from the remarks (SEI, units of type 6) of the first picture with any."""
-    ffmpeg = Ffmpeg(path, ["-v", "error", *source(path), "-map", "0:V:0", *_REMARKS])
+    ffmpeg = Ffmpeg(path, ["-v", "error", "-t", "1", *source(path), "-map", "0:V:0", *_REMARKS])
     try:
         found = re.search(rb"x264 - core (\d+)", b"\n".join(ffmpeg.lines()))
     finally:

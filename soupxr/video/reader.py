@@ -24,7 +24,7 @@ Frames = npt.NDArray[np.uint8]
 # Starting a decoder takes as long as decoding about this many bytes of frames (measured by
 # benchmarks/decode.py): a seek that saves less is not worth it.
 BYTES_WORTH_A_SEEK = 32_000_000
-SAMPLE_BYTES = 64_000_000
+SAMPLE_BYTES = 32_000_000
 SKIP_BYTES = 8_000_000
 
 
@@ -136,7 +136,7 @@ class VideoReader:
         Yields
         ------
         array of uint8, shape (frames, height, width, 3)
-            Frames ``start``, ``start + every``, ... in order; about 64 MB at most.
+            Frames ``start``, ``start + every``, ... in order; about 32 MB at most.
         """
         if every < 1:
             raise ArgumentError(expected("every", "a whole number from 1", every))
@@ -170,12 +170,20 @@ class VideoReader:
         except faults.Damaged:
             self._stop()
             self._check_file()
-            if not self.info.seekable or count_by_decoding(self.info.path) != len(self):
+            if self.info.seekable and count_by_decoding(self.info.path) != len(self):
                 raise
-            # All frames are there, only their times are not those of the packets: count instead.
-            reason = "its pictures do not carry the times of their packets"
-            self.info, self._timeline = replace(self.info, scan_reason=reason, timeline=b""), None
+            self._go_by_count()
+            # ffmpeg forgets how many frames it has dropped when they change their size half way.
+            # Taking them all from the first is slow, and does not depend on anything.
+            self._decoder = open_decoder(self.info, None, 0)
             self._stand_before(start).read_into(out)
+
+    def _go_by_count(self) -> None:
+        """Stop relying on times: all frames are there, but not at the times of the packets."""
+        if self.info.seekable:
+            reason = "its pictures do not carry the times of their packets"
+            self.info = replace(self.info, scan_reason=reason, timeline=b"")
+            self._timeline = None
 
     def reads_on_to(self, start: int) -> bool:
         """Whether the running decoder is the cheapest way to a frame."""

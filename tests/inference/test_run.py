@@ -212,6 +212,18 @@ def test_failures_as_a_warning_and_their_repair(new_store, models, tmp_path, fil
     assert select(ds, "M1/S1/2").error.item() == ""
 
 
+def test_a_redo_that_fails_keeps_the_earlier_result(new_store, models, tmp_path):
+    ds = new_store("M1/S1/1").soup.infer("fast", **models())
+    before = select(ds, "M1/S1/1").load()
+    (tmp_path / "videos/M1/S1/reach_side_v001.mp4").unlink()
+    with pytest.raises(sx.InferenceError, match="reach_side_v001"):
+        ds.soup.infer("fast", **models(seed=1), overwrite=True)
+    after = select(ds, "M1/S1/1")
+    assert after.status == 2
+    assert "reach_side_v001" in after.error.item()
+    np.testing.assert_array_equal(after.probability, before.probability)
+
+
 @pytest.mark.parametrize(("before", "after"), [(14, 9), (9, 14), (12, 1030)])
 def test_a_video_that_was_replaced_by_one_of_another_length(
     new_store, models, tmp_path, film, before, after

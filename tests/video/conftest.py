@@ -65,7 +65,24 @@ RECIPES: dict[str, list[str]] = {
     "cut_open_gop.ts": ["-ss", "1.1", "-i", "@open_gop_h264.ts", "-c", "copy"],
     "rotated.mp4": ["-display_rotation", "90", "-i", "@plain.mp4", "-c", "copy"],
     "other_size.mp4": ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=30:d=3", *X264],
+    "other_size.ts": ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=30:d=1", *X264],
+    "ten_bits.mp4": [*MOVING, *X264, "-pix_fmt", "yuv420p10le"],
+    "fragments.mp4": [*MOVING, *X264, "-movflags", "frag_keyframe+empty_moov"],
+    "no_edit_list.mov": [*MOVING, *X264, "-use_editlist", "0"],
+    "twice_the_same_time.mkv": [
+        *[*MOVING, "-vf", "setpts='PTS-eq(N,40)'", "-fps_mode", "passthrough"],
+        *["-enc_time_base", "-1", *X264, "-bf", "0"],
+    ],
+    "two_videos.mp4": ["-i", "@plain.mp4", "-i", "@longer.mp4", "-map", "0", "-map", "1"],
+    "bgr.avi": [*MOVING, "-c:v", "rawvideo", "-pix_fmt", "bgr24"],
     "longer.mp4": ["-f", "lavfi", "-i", f"testsrc2=s={SIZE}:r=30:d=8", *X264],
+}
+
+
+# One after the other in one file, as some recorders make them: name: names of the parts.
+STRUNG = {
+    "two_sizes.ts": ["h264.ts", "other_size.ts"],
+    "clock_starts_anew.ts": ["h264.ts", "h264.ts"],
 }
 
 
@@ -86,17 +103,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 
     def make(name: str) -> Path:
         path = shelf / name
-        if not path.exists():
+        if name in STRUNG and not path.exists():
+            path.write_bytes(b"".join(make(part).read_bytes() for part in STRUNG[name]))
+        elif not path.exists():
             arguments = [str(make(a[1:])) if a.startswith("@") else a for a in RECIPES[name]]
             run_ffmpeg(*arguments, path)
         return path
 
     return make
-
-
-@pytest.fixture(scope="session")
-def recipes() -> list[str]:
-    return list(RECIPES)
 
 
 @pytest.fixture(scope="session")

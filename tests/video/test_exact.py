@@ -40,6 +40,10 @@ SEEKABLE = [
     "edit_list.mp4",
     "edit_list_hevc.mp4",
     "rotated.mp4",
+    "ten_bits.mp4",
+    "fragments.mp4",
+    "no_edit_list.mov",
+    "bgr.avi",
 ]
 # name: why its packets cannot be believed
 SCANNED = {
@@ -48,6 +52,8 @@ SCANNED = {
     "xvid.avi": "no presentation times",
     "cut_open_gop.ts": "key picture",
     "interlaced.ts": "interlaced",
+    "twice_the_same_time.mkv": "times occur twice",
+    "two_videos.mp4": "2 videos",
     "raw.h264": "no presentation times",
     "mpeg2.mpg": "no presentation times",
     "vp8.webm": "need not be a picture",
@@ -65,7 +71,7 @@ def places(n_frames: int, seed: str) -> list[tuple[int, int]]:
     ]
 
 
-@pytest.mark.parametrize("name", [*SEEKABLE, *SCANNED])
+@pytest.mark.parametrize("name", [*SEEKABLE, *SCANNED, "two_sizes.ts", "clock_starts_anew.ts"])
 def test_any_order_gives_what_a_full_decode_gives(name, clip, oracle, checksum):
     path = clip(name)
     info = probe(path)
