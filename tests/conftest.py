@@ -139,6 +139,10 @@ def models(tmp_path_factory: pytest.TempPathFactory):
             torch.manual_seed(seed)
             network = HiddenTwoStream(MODES[mode], 1 + len(behaviors))
             sequence = TGMJ(1 + len(behaviors))
+        with torch.no_grad():
+            # Untrained, its probabilities would hardly leave 0.5; these cross the thresholds.
+            for branch in (sequence.classify1, sequence.classify2):
+                branch[0].weight.mul_(15)
         common = {"mode": mode, "window": 11, "image_size": image_size, **settings}
         checkpoint.write(
             paths["flow_model_in"],

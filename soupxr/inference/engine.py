@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -191,13 +191,25 @@ class FeatureEngine:
         """Number format of the forward pass."""
         if self.precision == "bfloat16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        if self.device.type == "cuda":
-            return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        return nullcontext()
+        return _without_tf32() if self.device.type == "cuda" else nullcontext()
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Multiply float32 as float32 meanwhile, whatever the session is set to."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before
 
 
 def _out_of_memory(error: BaseException) -> bool:
     """Whether a device, or this process, ran out of memory; the CPU has no error type for it."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    told = str(error).lower()
+    signs = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+    return any(sign in told for sign in signs)

@@ -106,6 +106,7 @@ def test_each_frame_is_preprocessed_once(networks):
     [
         torch.OutOfMemoryError("out"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
         MemoryError(),
     ],
 )
