@@ -17,7 +17,7 @@ demo: $(STAMP)
 	$(BIN)/soupxr demo --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -87,6 +87,9 @@ def print_results(cases: dict[str, dict[str, Any]], times: int) -> None:
     peaks = [found["peak_gb"] for name, found in cases.items() if "stand-in" in name]
     if len(peaks) == 2:
         print(f"{times} times the length: {100 * (peaks[1] / peaks[0] - 1):+.1f}%")
+        longest = max(cases.values(), key=lambda found: found["frames"])
+        told = ", ".join(f"{peak:.2f}" for peak in longest["tenths_gb"])
+        print(f"Peaks of the longest run, by tenths of its time: {told} GB")
 
 
 # ------------------------------------------------------------------ cases, each in its process
@@ -160,37 +163,44 @@ def measure(store: Path, stand_in: bool) -> dict[str, Any]:
     -------
     dict
         ``python_gb`` is the system's own mark of the process's highest resident memory where there
-        is one. ``children_gb`` and ``peak_gb``, the sum of all, are sampled.
+        is one. ``children_gb`` and ``peak_gb``, the sum of all, are sampled. ``tenths_gb`` are
+        the peaks in each tenth of the time it took.
     """
     command = [sys.executable, __file__, "--child", str(store), *["--stand-in"] * stand_in]
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    highest = _watch(psutil.Process(process.pid))
+    seen = _watch(psutil.Process(process.pid))
     told, _ = process.communicate()
     if process.returncode:
         sys.exit(f"the case failed with status {process.returncode}")
     own = json.loads(told)
-    python = max(own["highest_bytes"], highest["python"])
+    python = max(own["highest_bytes"], *(own for own, _ in seen))
+    totals = [sum(both) for both in seen]
     return {
         "frames": own["frames"],
         "seconds": time.perf_counter() - started,
         "python_gb": python / GB,
-        "children_gb": highest["children"] / GB,
-        "peak_gb": max(highest["all"], python) / GB,
+        "children_gb": max(children for _, children in seen) / GB,
+        "peak_gb": max(python, *totals) / GB,
+        "tenths_gb": [max(part) / GB for part in _tenths(totals)],
     }
 
 
-def _watch(process: psutil.Process) -> dict[str, int]:
-    """Highest resident bytes of a process, of its children, and of all, until it ends."""
-    highest = {"python": 0, "children": 0, "all": 0}
+def _tenths(values: list[int]) -> Iterator[list[int]]:
+    for tenth in range(10):
+        start, stop = (len(values) * edge // 10 for edge in (tenth, tenth + 1))
+        yield values[start : max(stop, start + 1)]
+
+
+def _watch(process: psutil.Process) -> list[tuple[int, int]]:
+    """Resident bytes of a process and of its children, again and again until it ends."""
+    seen = [(0, 0)]
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         with suppress(psutil.NoSuchProcess):
             own = process.memory_info().rss
-            children = sum(_resident(child) for child in process.children(recursive=True))
-            now = {"python": own, "children": children, "all": own + children}
-            highest = {name: max(value, now[name]) for name, value in highest.items()}
+            seen.append((own, sum(_resident(child) for child in process.children(recursive=True))))
         time.sleep(SAMPLING_S)
-    return highest
+    return seen
 
 
 def _resident(process: psutil.Process) -> int:

@@ -190,7 +190,7 @@ class SoupAccessor:
 
         Video → features → probabilities → ethogram, trial by trial, on the active dask scheduler.
         Each trial is committed when it is whole: the call can be killed at any moment and goes on
-        where it was when it is made again.
+        where it was when it is made again. A complete trial is skipped without a look at its video.
 
         Parameters
         ----------
@@ -204,8 +204,9 @@ class SoupAccessor:
             reused; ``ds.soup.feature_extractor.infer(overwrite=True)`` makes them anew. A trial
             that cannot be redone keeps its earlier result.
         features : {"float32", "float16", "none"}
-            How features are kept: exactly (about 3.6 KB a frame on disk), rounded to the precision
-            of float16 (about 2.0 KB), or not at all. Kept features save the video part when only
+            How features are kept: exactly (about 3.1 KB a frame on disk), rounded to the precision
+            of float16 (about 1.5 KB), or not at all. Exact ones that are there already serve
+            for all three. Kept features save the video part when only
             the sequence model or the thresholds change.
         thresholds : float or mapping of behavior to float, optional
             Probability above which a behavior occurs. Default: the checkpoint's; else, for the

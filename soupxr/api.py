@@ -76,7 +76,7 @@ def open(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.Dataset:
     ----------
     path : path or URL
         The store.
-    chunks : int, dict, "auto" or None
+    chunks : int, dict or None
         As in :meth:`xarray.Dataset.chunk`. None reads lazily without dask; for work over more
         than fits in memory pass for instance ``{"trial": 100}``.
 

@@ -160,9 +160,14 @@ def bouts_table(
     """List bouts; see ``ds.soup.bouts``."""
     store = store_of(ds)
     variable, source, label = _source(store.labels("annotator"), mode, annotator)
+    trials = store.trials(keys_of(ds))
+    if mode is not None:
+        marks = store.statuses(mode, [trial.slot for trial in trials])
+        pairs = zip(trials, marks, strict=True)
+        trials = [trial for trial, mark in pairs if mark == Status.COMPLETE]
     rows = [
         row
-        for trial in store.trials(keys_of(ds))
+        for trial in trials
         for row in _bouts_of(store, trial, variable, store.labels(source).index(label))
     ]
     columns = [*LEVELS, "behavior", "start", "stop", "duration_s"]

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def open_dataset(address: str, chunks: Any = None) -> xr.Dataset:
     there = np.flatnonzero(keys != "")
     levels = [store.column(level, there) for level in LEVELS]
     ds = _index_trials(raw if len(there) == len(keys) else raw.isel(trial=there), levels)
-    return ds if chunks is None else ds.chunk(chunks, token=address)
+    return ds if chunks is None else ds.chunk(chunks, token=f"{address}-{uuid4().hex}")
 
 
 def _whole(arrays: Mapping[str, Any]) -> dict[str, int]:
@@ -140,7 +141,7 @@ def keys_of(ds: xr.Dataset) -> list[str]:
 
 
 def _is_cube(ds: xr.Dataset) -> bool:
-    return sum(level in ds.dims for level in LEVELS) > 1
+    return any(level in ds.dims for level in LEVELS)
 
 
 def one_key(ds: xr.Dataset, what: str) -> str:

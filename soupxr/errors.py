@@ -82,6 +82,6 @@ def expected(argument: str, expectation: str, came: object, remedy: str = "") ->
     return f"{message} {remedy}" if remedy else message
 
 
-def listed(problems: Iterable[str]) -> str:
+def listed(problems: Iterable[object]) -> str:
     """One problem a line, as the tail of a message that reports several at once."""
     return "".join(f"\n  - {problem}" for problem in problems)

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from soupxr.errors import ArgumentError, IngestError, SoupWarning, VideoError, expected, listed
 from soupxr.progress import progress_bar
-from soupxr.schema import check_name, trial_key
+from soupxr.schema import check_name, is_whole, trial_key
 from soupxr.video import VideoInfo, probe_many
 
 __all__ = ["TrialRow", "compile_pattern", "resolve_video", "survey"]
@@ -41,6 +41,7 @@ VIDEO_SUFFIXES = frozenset(
 
 #: Two rates are the same if they agree this well, or drift by less than half a frame in the trial.
 RATE_TOLERANCE = 5e-4
+LOOSEST_RATE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def resolve_video(data_root: str | os.PathLike[str], relative: str) -> Path:
     ArgumentError
         If the stored path is absolute or climbs with ``..``.
     """
-    pure = PurePosixPath(relative)
-    if pure.is_absolute() or PureWindowsPath(relative).is_absolute() or ".." in pure.parts:
+    pure, windows = PurePosixPath(relative), PureWindowsPath(relative)
+    if pure.is_absolute() or windows.anchor or ".." in windows.parts:
         raise ArgumentError(
             expected(
                 "video_path",
@@ -206,20 +207,28 @@ def _find(
         check_name("session", session)
     elif trial_id is not None:
         raise ArgumentError(expected("session", "the session of trial_id", session))
-    if trial_id is not None and (isinstance(trial_id, bool) or int(trial_id) != trial_id):
+    if trial_id is not None and not is_whole(trial_id):
         raise ArgumentError(expected("trial_id", "a whole number", trial_id))
     sessions = [session] if session is not None else _subfolders(root / animal)
+    strangers: list[Path] = []
     found = [
         trial
         for name in sessions
-        for trial in _find_in_session(root, views, animal, name, pattern)
+        for trial in _find_in_session(root, views, animal, name, pattern, strangers)
         if trial_id is None or trial.trial_id == trial_id
     ]
     if not found:
         wanted = "/".join(str(p) for p in (animal, session, trial_id) if p is not None)
+        others = f" Names that were not understood:{listed(strangers)}" if strangers else ""
         raise IngestError(
             f"{wanted}: expected videos of {' and '.join(views)} under {root / animal}, but found "
-            "none. Check data_root and the names of the files, or pass pattern=."
+            f"none. Check data_root and the names of the files, or pass pattern=.{others}"
+        )
+    if strangers:
+        warnings.warn(
+            "left out, for want of a view or a trial number in the name:" + listed(strangers),
+            SoupWarning,
+            stacklevel=5,
         )
     return found
 
@@ -239,7 +248,9 @@ def _find_in_session(
     animal: str,
     session: str,
     pattern: re.Pattern[str] | None,
+    strangers: list[Path],
 ) -> list[_Found]:
+    """Trials of one session; files whose names say nothing are added to ``strangers``."""
     folder = root / animal / session
     if not folder.is_dir():
         raise IngestError(
@@ -247,7 +258,6 @@ def _find_in_session(
             "Check data_root, the animal and the session (upper and lower case differ)."
         )
     trials: dict[int, _Found] = {}
-    strangers = []
     videos = _videos_in(folder)
     if len(views) == 1 and pattern is None:
         # A lab with one camera need not name it; one with more names them all.
@@ -260,13 +270,6 @@ def _find_in_session(
         view, number = named
         trial = trials.setdefault(number, _Found(animal, session, number))
         trial.files[view].append(path)
-    if strangers and trials:
-        warnings.warn(
-            "left out, for want of a view or a trial number in the name: "
-            + ", ".join(str(p) for p in strangers),
-            SoupWarning,
-            stacklevel=2,
-        )
     return [trials[number] for number in sorted(trials)]
 
 
@@ -291,7 +294,7 @@ def _view_and_trial(
         match = pattern.search(name)
         if match is None or match["view"] not in views:
             return None
-        digits = match["trial_id"]
+        digits = match["trial_id"] or ""
         return (match["view"], int(digits)) if digits.isdecimal() else None
     path = Path(name)
     named = [view for view in views if _names_view(path, view)]
@@ -337,7 +340,8 @@ def _judge_pair(
     """Complaints about views that do not go together."""
     first = videos[0]
     drift = 0.5 / max(1, min(v.n_frames for v in videos))
-    if any(abs(v.fps - first.fps) > max(RATE_TOLERANCE, drift) * first.fps for v in videos):
+    tolerance = max(RATE_TOLERANCE, min(drift, LOOSEST_RATE_TOLERANCE))
+    if any(abs(v.fps - first.fps) > tolerance * first.fps for v in videos):
         rates = _each(views, videos, lambda v: f"{v.fps:g} Hz")
         yield f"{trial.key}: the views have different frame rates: {rates}"
     if join != "pad" and any(v.height != first.height for v in videos):

@@ -29,6 +29,7 @@ __all__ = [
     "Variable",
     "check_name",
     "feature_variables",
+    "is_whole",
     "trial_key",
     "validate",
 ]
@@ -189,13 +190,13 @@ def check_name(argument: str, name: object) -> str:
     """
     if not isinstance(name, str) or not name.strip():
         raise ArgumentError(expected(argument, "the name of a folder", name))
-    if name in (".", "..") or any(c in name for c in "/\\") or not name.isprintable():
+    if name in (".", "..") or any(c in name for c in "/\\:") or not name.isprintable():
         raise ArgumentError(
             expected(
                 argument,
                 "the plain name of one folder under data_root",
                 name,
-                "Names may not hold / or \\ nor lead out of data_root.",
+                "Names may not hold / \\ or : nor lead out of data_root.",
             )
         )
     return name
@@ -208,6 +209,11 @@ def check_labels(argument: str, labels: Sequence[str]) -> tuple[str, ...]:
     if not labels or len(set(labels)) != len(labels):
         raise ArgumentError(expected(argument, "one name or more, each once", tuple(labels)))
     return tuple(labels)
+
+
+def is_whole(value: object) -> bool:
+    """Whether this is a whole number, Python's or NumPy's, and not a truth value."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def trial_key(animal: str, session: str, trial_id: int) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from soupxr.errors import ArgumentError, SoupWarning, expected
+from soupxr.inference.numbers import strict_float32
 from soupxr.inference.preprocess import Preprocessing, frame_windows
 from soupxr.models.two_stream import HiddenTwoStream
 
@@ -115,7 +116,7 @@ class FeatureEngine:
 
     def extract(
         self, blocks: Iterable[npt.NDArray[np.uint8]], preprocessing: Preprocessing
-    ) -> Iterator[Features]:
+    ) -> Generator[Features, None, None]:
         """Features of every frame of a recording, in order.
 
         Parameters
@@ -158,7 +159,7 @@ class FeatureEngine:
                 if not _out_of_memory(error) or count == 1:
                     raise
                 self._too_large = max(count, self._too_large)
-                self.batch_size = count // 2
+                self.batch_size = min(self.batch_size, count // 2)
             # Outside the except clause, whose traceback keeps the failed batch alive.
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -191,19 +192,7 @@ class FeatureEngine:
         """Number format of the forward pass."""
         if self.precision == "bfloat16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return _without_tf32() if self.device.type == "cuda" else nullcontext()
-
-
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Multiply float32 as float32 meanwhile, whatever the session is set to."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, matmul.allow_tf32
-    cudnn.allow_tf32 = matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = before
+        return strict_float32(self.device)
 
 
 def _out_of_memory(error: BaseException) -> bool:

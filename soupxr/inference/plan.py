@@ -7,6 +7,7 @@ Its identities say what matters to a result, so that a result made otherwise can
 
 from __future__ import annotations
 
+import numbers
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint
 from soupxr.modes import BEHAVIORS, Mode
 from soupxr.options import PRECISIONS, get_option, set_options
+from soupxr.schema import is_whole
 from soupxr.store import Store
 
 __all__ = ["ModelFile", "Plan", "Request", "make_plan"]
@@ -62,7 +64,7 @@ class Request:
     progress: bool | None = None
 
     def __post_init__(self) -> None:
-        _one_of("features", self.features, KEEPS)
+        _one_of("features", self.features, KEEPS if len(self.stages) > 1 else KEEPS[:2])
         _one_of("errors", self.errors, ("raise", "warn"))
         if self.preprocessing is not None:
             _one_of("preprocessing", self.preprocessing, STYLES)
@@ -78,7 +80,7 @@ class Request:
                     self.image_size,
                 )
             )
-        if self.normalization not in (None, "trial"):
+        if self.normalization is not None and not _is_trial(self.normalization):
             _moments(self.normalization)
 
     @property
@@ -191,9 +193,18 @@ def _checkpoints(
     feature = _given(request.feature_model_in, "feature_extractor", mode, behaviors)
     sequence = _given(request.sequence_model_in, "sequence", mode, behaviors)
     flow_path = request.flow_model_in
+    if feature is not None and sequence is None and "sequence" in request.stages:
+        raise ArgumentError(
+            expected("sequence_model_in", "the model that goes with feature_model_in", None)
+        )
     wants_features = "features" in request.stages and feature is None
     wants_sequence = "sequence" in request.stages and sequence is None
     if wants_features or wants_sequence:
+        if not experiment:
+            raise ArgumentError(
+                "experiment: these trials were added without one, so there are no default models "
+                'for them. Pass the checkpoints, or add trials with experiment="table".'
+            )
         with set_options(progress=request.show_progress):
             weights = default_weights(experiment, mode.name)
         if wants_features:
@@ -238,7 +249,9 @@ def _flow_generator(
             f"{path}: expected a flow generator for {feature.window} frames as {feature.path} "
             f"needs, but it is for {flow.window}. Use the two that were trained together."
         )
-    if inside is not None and not _equal_weights(inside, flow):
+    if inside is not None and _equal_weights(inside, flow):
+        return None
+    if inside is not None:
         warnings.warn(
             f"flow_model_in ({path}) differs from the flow generator that feature_model_in "
             f"({feature.path}) was trained with; flow_model_in is used. Leave it out to use the "
@@ -273,7 +286,8 @@ def _image_size(
 ) -> tuple[int, int]:
     asked = request.image_size
     if asked is not None:
-        return (asked, asked) if isinstance(asked, int) else asked
+        height, width = asked if isinstance(asked, (tuple, list)) else (asked, asked)
+        return int(height), int(width)
     sizes = {size for found in (flow, feature) if (size := _said(found, "image_size"))}
     if len(sizes) > 1:
         raise CheckpointError(
@@ -287,7 +301,7 @@ def _normalization(request: Request, feature: Checkpoint | None) -> Moments | No
     asked = request.normalization
     if asked is None:
         asked = _said(feature, "normalization") or "trial"
-    return None if asked == "trial" else _moments(asked)
+    return None if _is_trial(asked) else _moments(asked)
 
 
 def _decision(
@@ -319,11 +333,22 @@ def _per_behavior(
     if given is None:
         return tuple(default)
     if not isinstance(given, Mapping):
-        return (given,) * len(behaviors)
+        return (_number(argument, given),) * len(behaviors)
     strangers = sorted(set(given) - set(behaviors))
     if strangers:
         raise ArgumentError(expected(argument, f"behaviors among {list(behaviors)}", strangers))
-    return tuple(given.get(name, value) for name, value in zip(behaviors, default, strict=True))
+    return tuple(
+        _number(argument, given[name]) if name in given else value
+        for name, value in zip(behaviors, default, strict=True)
+    )
+
+
+def _number(argument: str, given: object) -> Any:
+    """A plain number, for NumPy's are none to JSON."""
+    value: Any = given
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise ArgumentError(expected(argument, "a number, or numbers by behavior", value))
+    return int(value) if is_whole(value) else float(value)
 
 
 def _moments(given: Any) -> Moments:
@@ -348,10 +373,14 @@ def _one_of(argument: str, value: object, choices: Sequence[str]) -> None:
         raise ArgumentError(expected(argument, f"one of {', '.join(map(repr, choices))}", value))
 
 
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _is_count(value: Any, least: int) -> bool:
+    return is_whole(value) and bool(value >= least)
+
+
+def _is_trial(value: object) -> bool:
+    return isinstance(value, str) and value == "trial"
 
 
 def _is_size(value: object) -> bool:
-    sides = value if isinstance(value, tuple) else (value, value)
+    sides = value if isinstance(value, (tuple, list)) else (value, value)
     return len(sides) == 2 and all(_is_count(side, SMALLEST_SIDE) for side in sides)

@@ -8,11 +8,12 @@ for nothing: features without it are not used, whatever is on disk.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
+from uuid import uuid4
 
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing
@@ -41,6 +42,11 @@ class Record:
         """Text for the store."""
         return json.dumps({"features": self.features, "sequence": self.sequence})
 
+    def dump_claim(self) -> str:
+        """Text for the store while features are replaced: vouches for none, is like no other."""
+        claim = {"features": None, "sequence": self.sequence, "claim": uuid4().hex}
+        return json.dumps(claim)
+
     def vouches_for(self, wanted: Mapping[str, Any], keep: str) -> bool:
         """Whether stored features are those that would be made today.
 
@@ -57,27 +63,23 @@ class Record:
             and not differences(self.features["identity"], wanted)
         )
 
-    def without_features(self) -> Record:
-        """The same, no longer vouching for features."""
-        return replace(self, features=None)
-
 
 def features_part(
-    plan: Plan, video: Mapping[str, Any], preprocessing: Preprocessing, device: str
+    plan: Plan, video: Sequence[str], preprocessing: Preprocessing, device: str
 ) -> dict[str, Any]:
     """Record how features were made.
 
     Parameters
     ----------
-    video : mapping
-        What tells this video from one that replaced it.
+    video : sequence of str
+        Fingerprint of each view.
     preprocessing : Preprocessing
         With the normalisation that was used, whether the checkpoint's or the trial's own.
     device : str
         Where the networks ran.
     """
     return {
-        "identity": plan.features_identity() | {"video": dict(video)},
+        "identity": plan.features_identity() | {"video": list(video)},
         "kept": plan.keep,
         "flow_model": _path(plan.flow) or "inside feature_model",
         "feature_model": _path(plan.feature),

@@ -27,11 +27,14 @@ from soupxr.inference.trial import Outcome, Report, Task, forget_models, process
 from soupxr.modes import get_mode
 from soupxr.progress import progress_bar
 from soupxr.schema import Status
-from soupxr.store import Store, StoredTrial
+from soupxr.store import Store, StoredTrial, TrialResults
 
 __all__ = ["Request", "infer"]
 
 log = logging.getLogger(__name__)
+
+#: Trials in one dask graph.
+WAVE = 256
 
 
 def infer(ds: xr.Dataset, mode: str, request: Request) -> xr.Dataset:
@@ -41,7 +44,7 @@ def infer(ds: xr.Dataset, mode: str, request: Request) -> xr.Dataset:
     # Plans are made before any trial starts: a wrong checkpoint must not fail one by one.
     plan_for = cache(lambda experiment: make_plan(store, record, request, experiment))
     jobs = _Jobs(store, str(data_root(store)), record.name, request)
-    trials = store.trials(keys_of(ds))
+    trials = store.trials(list(dict.fromkeys(keys_of(ds))))
     marks = store.statuses(record.name, [trial.slot for trial in trials])
     for trial, mark in zip(trials, marks, strict=True):
         experiment = trial.experiment if _uses_defaults(request) else ""
@@ -100,7 +103,9 @@ class _Jobs:
         other = differences(made.sequence["identity"], plan.sequence_identity())
         if plan.feature is not None:
             other += differences(made.sequence["features"], plan.features_identity())
-        return other
+        elif made.features and made.sequence["features"] != made.features["identity"]:
+            return None  # its features were made anew since
+        return None if self.store.error(self.mode, trial.slot) else other
 
     def summary(self, outcomes: Sequence[Outcome]) -> str:
         """Counts of trials: how the call went, in a few words."""
@@ -140,7 +145,7 @@ def _run(jobs: _Jobs, progress: bool) -> list[Outcome]:
 
 def _active_client() -> Any:
     """The distributed client in use, or None."""
-    if "distributed" not in sys.modules:
+    if "distributed" not in sys.modules or dask.config.get("scheduler", None) is not None:
         return None
     from distributed import default_client
 
@@ -155,11 +160,13 @@ def _on_cluster(client: Any, tasks: list[Task], report: Report) -> Iterator[Outc
 
     task_of = {client.submit(process, task, pure=False): task for task in tasks}
     for future in as_completed(task_of):
+        task = task_of[future]
         if future.status == "finished":
             outcome = future.result()
         else:
             reason = f"its worker was lost or failed ({future.exception()})"
-            outcome = Outcome(task_of[future].key, 0, 0.0, reason)
+            outcome = Outcome(task.key, 0, 0.0, reason)
+            TrialResults(Store(task.address), task.plan.mode.name, task.key).fail(reason)
         report(outcome.n_frames)
         yield outcome
 
@@ -170,17 +177,20 @@ def _on_this_machine(tasks: list[Task], report: Report) -> list[Outcome]:
     One trial keeps the device and the decoders busy; more at once would only need more memory.
     """
     scheduler = dask.base.get_scheduler() or dask.local.get_sync
-    if scheduler in (dask.local.get_sync, dask.threaded.get):
-        jobs = [dask.delayed(_Reporting(report))(task) for task in tasks]
-        return list(dask.compute(*jobs, scheduler=scheduler))
+    in_process = scheduler in (dask.local.get_sync, dask.threaded.get)
+    job = dask.delayed(_Reporting(report) if in_process else process)
 
     def finished(_key: object, result: object, *_: object) -> None:
-        if isinstance(result, Outcome):
+        if not in_process and isinstance(result, Outcome):
             report(result.n_frames)
 
+    outcomes: list[Outcome] = []
     with dask.callbacks.Callback(posttask=finished):
-        jobs = [dask.delayed(process)(task) for task in tasks]
-        return list(dask.compute(*jobs, scheduler=scheduler))
+        # A graph of all trials at once would take dask longer than some of them.
+        for start in range(0, len(tasks), WAVE):
+            wave = [job(task) for task in tasks[start : start + WAVE]]
+            outcomes += dask.compute(*wave, scheduler=scheduler)
+    return outcomes
 
 
 @dataclass(frozen=True)
@@ -209,7 +219,7 @@ def _conclude(outcomes: list[Outcome], jobs: _Jobs, seconds: float, errors: str)
     )
     notes = [note for outcome in outcomes for note in outcome.notes]
     if notes:
-        warnings.warn("some videos changed:" + listed(notes), SoupWarning, stacklevel=4)
+        warnings.warn("about some trials:" + listed(notes), SoupWarning, stacklevel=4)
     if not failed:
         return
     message = (

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from soupxr import bouts
+from soupxr.inference.numbers import strict_float32
 from soupxr.inference.stream import rechunk
 from soupxr.models.tgmj import TGMJ, WINDOW, block_logits
 
@@ -58,8 +59,10 @@ def class_probabilities(model: TGMJ, features: Iterable[FloatArray]) -> FloatArr
     ndarray
         float32 (frame, class), background first.
     """
-    parts = [
-        torch.sigmoid(block_logits(model, torch.from_numpy(block))).float().cpu().numpy()
-        for block in rechunk(features, WINDOW)
-    ]
+    device = next(model.parameters()).device
+    parts = []
+    for block in rechunk(features, WINDOW):
+        with strict_float32(device):
+            logits = block_logits(model, torch.from_numpy(block))
+            parts.append(torch.sigmoid(logits).float().cpu().numpy())
     return np.concatenate(parts)

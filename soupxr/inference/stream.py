@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import dask
@@ -33,7 +33,7 @@ def blocks_of(array: Any) -> Iterator[npt.NDArray[Any]]:
         yield dask.get(needed, key)
 
 
-def look_ahead(stream: Iterable[T], depth: int = 1) -> Iterator[T]:
+def look_ahead(stream: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
     """Fetch up to ``depth`` items in a thread while the caller works on the one before.
 
     An error in the stream is raised here, in its place. Leaving early stops the thread.

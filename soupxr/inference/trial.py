@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -10,7 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,9 @@ from soupxr.models import checkpoint
 from soupxr.models.tgmj import TGMJ
 from soupxr.models.two_stream import HiddenTwoStream
 from soupxr.schema import FEATURE_CHUNK
-from soupxr.store import Store, StoredTrial, TrialResults, correct_trial
+from soupxr.store import Overtaken, Store, StoredTrial, TrialResults, correct_trial
 from soupxr.video import VideoInfo, VideoReader, lazy_frames, probe
+from soupxr.video.fingerprint import fingerprint
 
 __all__ = ["Outcome", "Task", "forget_models", "process"]
 
@@ -92,6 +93,9 @@ def process(task: Task, report: Report | None = None) -> Outcome:
     try:
         work.run()
         error = None
+    except Overtaken as overtaken:
+        work.notes.append(f"{overtaken}; this one was left to it")
+        error = None
     except Exception as failure:
         error = _reason(failure)
         log.debug("trial %s failed", task.key, exc_info=True)
@@ -148,28 +152,30 @@ class _Work:
     def _features_from(self, trial: StoredTrial) -> FeatureStream:
         """Features of the trial's video: stored ones where they are the same, else new ones."""
         paths = [resolve_video(self.root, path) for path in trial.video_paths]
-        infos = [probe(path) for path in paths]
-        trial = self._corrected(trial, infos)
-        video = {"n_frames": trial.n_frames, "bytes": [path.stat().st_size for path in paths]}
+        try:
+            video = [fingerprint(path) for path in paths]
+        except OSError:
+            video = []  # probe says what is wrong with it
         if not self.redo_features and self._can_reuse(video):
             return self._stored_features(trial)
-        return self._new_features(trial, infos, video)
+        infos = [probe(path) for path in paths]
+        return self._new_features(self._corrected(trial, infos), infos, video)
 
     def _corrected(self, trial: StoredTrial, infos: list[VideoInfo]) -> StoredTrial:
         """The trial as its videos are now, in the store too."""
-        n_frames = min(info.n_frames for info in infos)
+        n_frames, fps = min(info.n_frames for info in infos), infos[0].fps
         self.n_frames = n_frames
-        if n_frames == trial.n_frames:
+        if n_frames == trial.n_frames and math.isclose(fps, trial.fps, rel_tol=1e-6):
             return trial
         self.notes.append(
-            f"{self.key}: the video had {trial.n_frames} frames when it was added and has "
-            f"{n_frames} now; earlier results of all modes are void"
+            f"{self.key}: the video had {trial.n_frames} frames at {trial.fps:g} Hz when it was "
+            f"added and has {n_frames} at {fps:g} Hz now; earlier results of all modes are void"
         )
-        correct_trial(self.address, self.key, n_frames, infos[0].fps)
+        correct_trial(self.address, self.key, n_frames, fps)
         self._open()
-        return replace(trial, n_frames=n_frames, fps=infos[0].fps)
+        return replace(trial, n_frames=n_frames, fps=fps)
 
-    def _can_reuse(self, video: dict[str, Any]) -> bool:
+    def _can_reuse(self, video: list[str]) -> bool:
         wanted = self.plan.features_identity() | {"video": video}
         return self.record.vouches_for(wanted, self.plan.keep)
 
@@ -182,27 +188,36 @@ class _Work:
         for start in range(0, trial.n_frames, FEATURE_CHUNK):
             stop = min(start + FEATURE_CHUNK, trial.n_frames)
             part = self.results.read_features(start, stop)
+            if np.isnan(part["logit"]).any():
+                raise StoreError(
+                    f"the stored features of frames {start} to {stop} are incomplete. "
+                    "Run ds.soup.feature_extractor.infer(..., overwrite=True)."
+                )
             self.report(stop - start)
             yield np.concatenate([part["spatial"], part["flow"]], axis=1)
 
     def _new_features(
-        self, trial: StoredTrial, infos: list[VideoInfo], video: dict[str, Any]
+        self, trial: StoredTrial, infos: list[VideoInfo], video: list[str]
     ) -> FeatureStream:
         """Extract features and store them on the way, as the plan wants them kept."""
         preprocessing = self._preprocessing(trial, infos)
         join = self.store.attrs["join"]
         frames = lazy_frames([info.path for info in infos], trial.n_frames, infos, join=join)
         engine = _engine(self.plan)
-        stream = engine.extract(look_ahead(blocks_of(frames)), preprocessing)
         keep = self.plan.keep
-        self.results.start_features(self.record.without_features().dump())
+        self.results.start_features(self.record.dump_claim())
         sink = _FeatureSink(self.results) if keep != "none" else None
-        for features in stream:
-            kept = _rounded(features) if keep == "float16" else features
-            if sink is not None:
-                sink.add(kept)
-            self.report(len(kept))
-            yield np.concatenate([kept.spatial, kept.flow], axis=1)
+        # Closed by name: a notebook keeps the traceback, and with it all that it refers to.
+        with (
+            closing(look_ahead(blocks_of(frames))) as blocks,
+            closing(engine.extract(blocks, preprocessing)) as stream,
+        ):
+            for features in stream:
+                kept = _rounded(features) if keep == "float16" else features
+                if sink is not None:
+                    sink.add(kept)
+                self.report(len(kept))
+                yield np.concatenate([kept.spatial, kept.flow], axis=1)
         part = features_part(self.plan, video, preprocessing, str(engine.device))
         self.record = replace(self.record, features=part)
         if sink is not None:

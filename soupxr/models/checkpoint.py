@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import os
 import secrets
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from soupxr.errors import ArgumentError, CheckpointError, expected, listed
+from soupxr.errors import ArgumentError, CheckpointError, SoupWarning, expected, listed
 from soupxr.models import foreign
 from soupxr.models.identify import KINDS, Facts, Kind, Unidentified, identify, misfits
 from soupxr.models.record import (
@@ -140,7 +141,13 @@ def _foreign(path: Path, digest: str, content: Mapping[str, Any]) -> Checkpoint:
     if facts.n_classes is not None and written_by != "state_dict":
         thresholds = foreign.thresholds_of(path, facts.n_classes)
     epoch = content.get("epoch")
-    image_size = settings.image_size()
+    if settings.crop():
+        warnings.warn(
+            f"{path}: this model was trained on cropped or padded pictures ({settings.crop()}), "
+            "which is not repeated here; its results will be worse than they could be.",
+            SoupWarning,
+            stacklevel=3,
+        )
     return Checkpoint(
         path=path,
         sha256=digest,
@@ -149,8 +156,8 @@ def _foreign(path: Path, digest: str, content: Mapping[str, Any]) -> Checkpoint:
         n_classes=facts.n_classes,
         behaviors=settings.behaviors(facts.n_classes),
         window=facts.window,
-        image_size=image_size,
-        preprocessing="plain" if image_size else None,
+        image_size=settings.image_size(),
+        preprocessing="plain" if settings.states_pictures() else None,
         normalization=cast(Normalization | None, settings.normalization()),
         thresholds=thresholds,
         minimum_bout=None,

@@ -74,7 +74,8 @@ class Settings:
         names = self._get("project", "class_names")
         if not isinstance(names, list) or len(names) != n_classes or names[0] != "background":
             return None
-        return tuple(str(name) for name in names[1:])
+        # The published models write one behavior short.
+        return tuple({"sup": "supinate"}.get(name, str(name)) for name in names[1:])
 
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and standard deviation per colour, of values in [0, 1]."""
@@ -93,6 +94,14 @@ class Settings:
             return None
         height, width = _floats(size)
         return int(height), int(width)
+
+    def crop(self) -> Any:
+        """Crop or padding that pictures went through, which nothing here repeats; or nothing."""
+        return self._get("augs", "crop_size") or self._get("augs", "pad")
+
+    def states_pictures(self) -> bool:
+        """Whether the file says how pictures were prepared, as DeepEthogram's training does."""
+        return isinstance(self._groups.get("augs"), dict)
 
     def sequence(self) -> dict[str, Any]:
         """Arguments of the sequence model that its weights do not show."""

@@ -17,9 +17,10 @@ from soupxr.store.address import store_address
 from soupxr.store.creation import create
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.membership import add_trials, correct_trial, remove_trials
-from soupxr.store.results import TrialResults
+from soupxr.store.results import Overtaken, TrialResults
 
 __all__ = [
+    "Overtaken",
     "Store",
     "StoredTrial",
     "TrialResults",

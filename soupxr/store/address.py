@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
@@ -20,6 +22,8 @@ def store_address(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     if not isinstance(text, str) or not text:
         raise ArgumentError(expected("path", "a path or URL of a Zarr store", path))
+    if text.startswith("file://"):
+        text = url2pathname(urlparse(text).path)
     return text if is_url(text) else str(Path(text).expanduser().resolve())
 
 
@@ -30,17 +34,29 @@ def is_url(address: str) -> bool:
 
 @contextmanager
 def exclusive(address: str) -> Iterator[None]:
-    """Let one process at a time change which trials there are."""
+    """Let one process at a time change which trials there are.
+
+    For a store behind a URL, this holds among the processes of one machine only.
+    """
     path = _lock_path(address)
+    # The operating system drops this lock when its process ends, however it ends.
+    lock = FileLock(path, timeout=LOCK_TIMEOUT_S, mode=0o666)
     try:
-        # The operating system drops this lock when its process ends, however it ends.
-        with FileLock(path, timeout=LOCK_TIMEOUT_S):
-            yield
+        lock.acquire()
     except Timeout:
         raise StoreError(
             f"{address}: another process has been adding or removing trials for "
             f"{LOCK_TIMEOUT_S / 60:.0f} minutes (lock {path}). Wait until it is done, or end it."
         ) from None
+    except OSError as error:
+        raise StoreError(
+            f"{path}: the store's lock cannot be taken ({error}). "
+            "Check your permission to write there."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _lock_path(address: str) -> Path:

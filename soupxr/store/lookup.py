@@ -165,6 +165,10 @@ class Store:
         row = self.mode_index(mode)
         return [str(self.arrays["provenance"][row, slot]) for slot in slots]
 
+    def error(self, mode: str, slot: int) -> str:
+        """Why the trial at this place failed last; empty where it did not."""
+        return str(self.arrays["error"][self.mode_index(mode), slot])
+
     def arrays_along(self, dim: str) -> Iterator[Array]:
         """Every array with this dimension, features included."""
         for array in self.arrays.values():

@@ -99,16 +99,20 @@ def correct_trial(address: str, key: str, n_frames: int, fps: float) -> None:
     """
     with exclusive(address):
         store = Store(address)
-        slot = store.slot(key)
+        trial = store.trial(key)
+        if (trial.n_frames, trial.fps) == (n_frames, fps):
+            return  # another process has corrected it
         for mode in store.modes:
-            row = (store.mode_index(mode), slot)
+            row = (store.mode_index(mode), trial.slot)
             write(store.arrays["status"], row, int(Status.NONE))
-            write(store.arrays["provenance"], row, "")
-            for name in ("probability", "ethogram"):
+            for name in ("provenance", "error", "probability", "ethogram"):
                 write(store.arrays[name], row, store.arrays[name].fill_value)
+            for array in store.features(mode).values():
+                write(array, trial.slot, array.fill_value)
         _grow(store, "frame", n_frames)
-        write(store.arrays["n_frames"], slot, n_frames)
-        write(store.arrays["fps"], slot, fps)
+        write(store.arrays["fps"], trial.slot, fps)
+        # Last: it is what tells that a correction is due.
+        write(store.arrays["n_frames"], trial.slot, n_frames)
 
 
 def _grow(store: Store, dim: str, size: int, but: str | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from soupxr.errors import StoreError
 from soupxr.schema import Status
 from soupxr.store.lookup import Store
 from soupxr.store.zarrs import write
@@ -15,11 +16,16 @@ from soupxr.store.zarrs import write
 FloatArray = npt.NDArray[np.float32]
 
 
+class Overtaken(StoreError):
+    """Another process began to write the same trial in the same mode, or removed it."""
+
+
 class TrialResults:
     """Reads and writes what belongs to one trial in one mode.
 
-    Before anything is committed, the trial is looked up on disk, for another process may have
-    removed it meanwhile.
+    Two processes may work on one trial, each not knowing of the other. The provenance tells: who
+    begins to replace features writes one of his own, and whoever finds another than he last saw
+    has been overtaken and writes no more.
 
     Parameters
     ----------
@@ -34,6 +40,7 @@ class TrialResults:
         self._key = key
         self._place = (store.mode_index(mode), store.slot(key))
         self._features = store.features(mode)
+        self._seen = self.provenance
 
     @property
     def provenance(self) -> str:
@@ -41,11 +48,14 @@ class TrialResults:
         return str(self._store.arrays["provenance"][self._place])
 
     def start_features(self, provenance: str) -> None:
-        """Clear the features; ``provenance``, which must not vouch for them, is written first."""
+        """Clear the features.
+
+        ``provenance`` is written first. It must not vouch for them, and be like no other.
+        """
         row = self._row()
         if self._status(row) != Status.COMPLETE:
             self._mark(row, Status.NONE)
-        self._write("provenance", row, provenance)
+        self._say(row, provenance)
         for array in self._features.values():
             write(array, row[1], array.fill_value)
 
@@ -59,7 +69,7 @@ class TrialResults:
         features : mapping
             ``spatial`` and ``flow`` (frame, feature), ``logit`` (frame, class).
         """
-        _, slot = self._place
+        _, slot = self._row()
         for name, values in features.items():
             write(self._features[name], (slot, slice(start, start + len(values))), values)
 
@@ -71,7 +81,7 @@ class TrialResults:
     def commit_features(self, provenance: str) -> None:
         """Declare the features whole."""
         row = self._row()
-        self._write("provenance", row, provenance)
+        self._say(row, provenance)
         if self._status(row) != Status.COMPLETE:
             self._write("error", row, "")
             self._mark(row, Status.FEATURES)
@@ -89,10 +99,12 @@ class TrialResults:
             JSON text.
         """
         row = self._row()
+        if self._store.trial(self._key).n_frames != len(probability):
+            raise Overtaken(f"{self._key}: its video was replaced meanwhile")
         self._mark(row, Status.NONE)
         self._write("probability", row, self._padded("probability", probability))
         self._write("ethogram", row, self._padded("ethogram", ethogram))
-        self._write("provenance", row, provenance)
+        self._say(row, provenance)
         self._write("error", row, "")
         self._mark(row, Status.COMPLETE)
 
@@ -107,9 +119,16 @@ class TrialResults:
             self._mark(row, Status.FAILED)
 
     def _row(self) -> tuple[int, int]:
-        """The trial's place, if it is still there."""
-        self._store.slot(self._key)
+        """The trial's place, if it is still there and still ours to write."""
+        if self._store.slot(self._key) != self._place[1]:
+            raise Overtaken(f"{self._key}: the trial was removed and added again meanwhile")
+        if self.provenance != self._seen:
+            raise Overtaken(f"{self._key}: another process has begun on this trial")
         return self._place
+
+    def _say(self, row: tuple[int, int], provenance: str) -> None:
+        self._write("provenance", row, provenance)
+        self._seen = provenance
 
     def _status(self, row: tuple[int, int]) -> Status:
         return Status(int(np.asarray(self._store.arrays["status"][row])))

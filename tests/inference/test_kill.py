@@ -14,7 +14,7 @@ import pytest
 import soupxr as sx
 
 KEYS = tuple(f"M{animal}/S1/{trial}" for animal in (1, 2) for trial in (1, 2, 3))
-KILLS = 10
+KILLS = 6
 #: Assignments to the store with which one trial is inferred.
 WRITES_A_TRIAL = 17
 
