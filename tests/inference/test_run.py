@@ -1,6 +1,7 @@
 """``infer`` on small films: right, resumable, honest about what failed."""
 
 import json
+import shutil
 import warnings
 
 import dask
@@ -11,6 +12,7 @@ from reference import infer_plainly, select
 import soupxr as sx
 from soupxr.inference.engine import FeatureEngine
 from soupxr.models import checkpoint
+from soupxr.store import Store, TrialResults
 
 SIZE = (32, 32)
 TRIALS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
@@ -106,7 +108,7 @@ def test_changed_thresholds_reuse_features_too(new_store, models, extracted):
 def test_a_changed_feature_model_extracts_again(new_store, models, extracted):
     ds = new_store("M1/S1/1")
     ds.soup.infer("fast", **models())
-    with pytest.warns(sx.SoupWarning, match="feature_model, flow_model"):
+    with pytest.warns(sx.SoupWarning, match="feature_model"):
         ds.soup.infer("fast", **models(seed=1))
     ds.soup.infer("fast", **models(seed=1), overwrite=True)
     assert sum(extracted) == 24
@@ -128,6 +130,91 @@ def test_the_stages_one_by_one(new_store, models, extracted):
     np.testing.assert_array_equal(
         ds.probability.sel(mode="fast"), again.probability.sel(mode="fast")
     )
+
+
+def test_the_sequence_stage_notices_features_made_anew(new_store, models):
+    ds = new_store("M1/S1/1").soup.infer("fast", **models())
+    before = select(ds, "M1/S1/1").probability.load()
+    ds.soup.feature_extractor.infer(
+        "fast", feature_model_in=models(seed=1)["feature_model_in"], overwrite=True
+    )
+    ds = ds.soup.sequence.infer("fast", models()["sequence_model_in"])
+    assert not np.allclose(select(ds, "M1/S1/1").probability, before, atol=1e-4)
+
+
+def test_a_replaced_video_of_equal_length_is_extracted_again(
+    new_store, models, tmp_path, extracted
+):
+    ds = new_store("M1/S1/1", "M2/S1/1").soup.infer("fast", **models())
+    videos = tmp_path / "videos"
+    for view in ("side", "front"):
+        shutil.copy(
+            videos / f"M2/S1/reach_{view}_v001.mp4", videos / f"M1/S1/reach_{view}_v001.mp4"
+        )
+    ds = ds.soup.infer("fast", **models(), overwrite=True)
+    assert sum(extracted) == 36, "one of the two trials has another video now"
+    one, two = (select(ds, key).probability for key in ("M1/S1/1", "M2/S1/1"))
+    np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_who_is_overtaken_writes_no_more(new_store, models, extracted, monkeypatch):
+    """A second process begins on the same trial while the first is at work."""
+    ds = new_store("M1/S1/1")
+    address = ds.attrs["soupxr_store"]
+    commit = TrialResults.commit
+
+    def late(self, *results):
+        other = TrialResults(Store(address), "fast", "M1/S1/1")
+        other.start_features('{"features": null, "sequence": null, "claim": "other"}')
+        commit(self, *results)
+
+    monkeypatch.setattr(TrialResults, "commit", late)
+    with pytest.warns(sx.SoupWarning, match="another process has begun on this trial"):
+        ds.soup.infer("fast", **models())
+    one = select(ds, "M1/S1/1")
+    assert one.status == 0
+    assert one.error.item() == ""
+    assert "other" in one.provenance.item()
+
+
+def test_arguments_may_be_numpy_numbers_and_lists(new_store, models):
+    ds = new_store("M1/S1/1")
+    ds = ds.soup.infer(
+        "fast",
+        **models(),
+        thresholds={"grab": np.float32(0.25)},
+        minimum_bout=np.int64(2),
+        image_size=[np.int64(32), 40],
+        normalization=np.array([[0.5] * 3, [0.25] * 3]),
+    )
+    record = provenance(ds, "M1/S1/1")
+    assert record["sequence"]["identity"]["thresholds"]["grab"] == 0.25
+    assert record["features"]["identity"]["image_size"] == [32, 40]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"thresholds": "0.5"}, "thresholds: expected a number"),
+        ({"thresholds": {"sup": 0.5}}, "behaviors among"),
+        ({"thresholds": 1.5}, "from 0 to below 1"),
+        ({"minimum_bout": 1.5}, "whole frames"),
+        ({"image_size": (10, 10)}, "32 pixels or more"),
+        ({"normalization": (0.5, 0.5)}, "three means"),
+        ({"features": "float8"}, "'float32', 'float16', 'none'"),
+        ({"batch_size": 0}, "1 or more"),
+        ({"device": "gpu"}, "device of this machine"),
+        ({"precision": "float8"}, "'float32', 'bfloat16'"),
+        ({"errors": "ignore"}, "'raise', 'warn'"),
+        ({"sequence_model_in": None}, "the model that goes with feature_model_in"),
+    ],
+)
+def test_bad_arguments_are_told_before_any_work(new_store, models, extracted, wrong, told):
+    ds = new_store("M1/S1/1")
+    with pytest.raises(sx.ArgumentError, match=told):
+        ds.soup.infer("fast", **(models() | wrong))
+    assert extracted == []
+    assert ds.status.values.tolist() == [[0], [0], [0]]
 
 
 def test_the_sequence_stage_without_features_says_what_to_do(new_store, models):
@@ -232,7 +319,7 @@ def test_a_video_that_was_replaced_by_one_of_another_length(
     ds.soup.infer("fast", **models())
     for view in ("side", "front"):
         film(tmp_path / f"videos/M1/S1/reach_{view}_v001.mp4", n_frames=after)
-    with pytest.warns(sx.SoupWarning, match=f"had {before} frames.*has {after} now"):
+    with pytest.warns(sx.SoupWarning, match=f"had {before} frames.*has {after} at"):
         ds = ds.soup.infer("fast", **models(), overwrite=True)
     one = select(ds, "M1/S1/1")
     assert one.n_frames == after

@@ -7,7 +7,14 @@ import zarr
 import soupxr as sx
 from soupxr.ingest import TrialRow
 from soupxr.schema import FRAME_CHUNK
-from soupxr.store import Store, TrialResults, add_trials, correct_trial, remove_trials
+from soupxr.store import (
+    Overtaken,
+    Store,
+    TrialResults,
+    add_trials,
+    correct_trial,
+    remove_trials,
+)
 
 
 @pytest.fixture
@@ -137,6 +144,31 @@ def test_results_for_a_removed_trial_are_refused(address):
     with pytest.raises(sx.StoreError, match="was it removed"):
         writer.fail("too late")
     assert shown(address, "M1/S1/2", "status") == 0
+
+
+def test_a_writer_of_a_trial_that_was_removed_and_added_again_is_refused(address):
+    add_trials(address, [row("M1/S1/1")])
+    writer = TrialResults(Store(address), "fast", "M1/S1/1")
+    remove_trials(address, ["M1/S1/1"])
+    add_trials(address, [row("M1/S1/1")])
+    with pytest.raises(Overtaken, match="removed and added again"):
+        writer.commit(np.zeros((30, 6), np.float32), np.zeros((30, 6), np.int8), "{}")
+    assert shown(address, "M1/S1/1", "status") == 0
+
+
+def test_correcting_twice_keeps_what_was_made_in_between(address):
+    add_trials(address, [row("M1/S1/1", 40)])
+    correct_trial(address, "M1/S1/1", 30, 250.0)
+    results("M1/S1/1", 30, address)
+    correct_trial(address, "M1/S1/1", 30, 250.0)
+    assert shown(address, "M1/S1/1", "status") == 2
+
+
+def test_results_for_the_video_before_are_refused(address):
+    add_trials(address, [row("M1/S1/1", 40)])
+    correct_trial(address, "M1/S1/1", 30, 500.0)
+    with pytest.raises(Overtaken, match="replaced meanwhile"):
+        results("M1/S1/1", 40, address)
 
 
 def test_adding_what_is_there_changes_nothing(address):
