@@ -77,15 +77,19 @@ def look_ahead(stream: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
 
 def rechunk(blocks: Iterable[npt.NDArray[Scalar]], size: int) -> Iterator[npt.NDArray[Scalar]]:
     """Cut consecutive blocks anew along the first axis: ``size`` each, and a rest."""
-    waiting: list[npt.NDArray[Scalar]] = []
-    length = 0
+    # Blocks are copied at once: kept waiting, small ones lie scattered between the large arrays
+    # that come and go meanwhile, and the memory between them cannot be used again.
+    piece: npt.NDArray[Scalar] | None = None
+    filled = 0
     for block in blocks:
-        waiting.append(block)
-        length += len(block)
-        if length >= size:
-            joined = np.concatenate(waiting)
-            whole = length - length % size
-            yield from np.split(joined[:whole], whole // size)
-            waiting, length = [joined[whole:]], length - whole
-    if length:
-        yield np.concatenate(waiting)
+        while len(block):
+            if piece is None:
+                piece, filled = np.empty((size, *block.shape[1:]), block.dtype), 0
+            part, block = block[: size - filled], block[size - filled :]
+            piece[filled : filled + len(part)] = part
+            filled += len(part)
+            if filled == size:
+                yield piece
+                piece = None
+    if piece is not None:
+        yield piece[:filled]

@@ -249,26 +249,37 @@ class _FeatureSink:
 
     def __init__(self, results: TrialResults) -> None:
         self._results = results
-        self._waiting: list[Features] = []
-        self._start = 0
+        # Filled again and again, for the reason that ``rechunk`` tells.
+        self._chunk: dict[str, npt.NDArray[np.float32]] = {}
+        self._start = self._filled = 0
 
     def add(self, features: Features) -> None:
         """Take in features of the next frames."""
-        self._waiting.append(features)
-        while sum(map(len, self._waiting)) >= FEATURE_CHUNK:
-            self._write()
+        while len(features):
+            room = FEATURE_CHUNK - self._filled
+            self._fill(features[:room])
+            features = features[room:]
+            if self._filled == FEATURE_CHUNK:
+                self._write()
 
     def close(self) -> None:
         """Write what is left."""
-        if self._waiting:
+        if self._filled:
             self._write()
 
+    def _fill(self, features: Features) -> None:
+        until = self._filled + len(features)
+        for name, values in vars(features).items():
+            if name not in self._chunk:
+                self._chunk[name] = np.empty((FEATURE_CHUNK, values.shape[1]), values.dtype)
+            self._chunk[name][self._filled : until] = values
+        self._filled = until
+
     def _write(self) -> None:
-        joined = Features.join(self._waiting)
-        chunk, rest = joined[:FEATURE_CHUNK], joined[FEATURE_CHUNK:]
-        self._results.write_features(self._start, vars(chunk))
-        self._start += len(chunk)
-        self._waiting = [rest] if len(rest) else []
+        chunk = {name: values[: self._filled] for name, values in self._chunk.items()}
+        self._results.write_features(self._start, chunk)
+        self._start += self._filled
+        self._filled = 0
 
 
 def _rounded(features: Features) -> Features:

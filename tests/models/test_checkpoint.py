@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from soupxr import modes
 from soupxr.errors import ArgumentError, CheckpointError, SoupWarning
 from soupxr.models import checkpoint, inert, unpickle
 from soupxr.models.flow import FLOW_GENERATORS, TinyMotionNet
@@ -434,15 +435,28 @@ def test_what_a_configuration_says_of_pictures(tmp_path: Path) -> None:
     found = checkpoint.read(_lightning(path, TinyMotionNet(3), {"augs": augs}))
     assert found.normalization == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert (found.image_size, found.preprocessing) == ((128, 256), "plain")
-    for unclear in ({"resize": 224}, {"crop_size": [100, 100]}, {"resize": None}):
+    for unclear in ({"resize": 224}, {"resize": None}):
         found = checkpoint.read(_lightning(path, TinyMotionNet(3), {"augs": augs | unclear}))
-        assert (found.image_size, found.preprocessing) == (None, None)
+        assert (found.image_size, found.preprocessing) == (None, "plain")
+    cropped = {"augs": augs | {"crop_size": [100, 100]}}
+    with pytest.warns(SoupWarning, match="cropped or padded"):
+        found = checkpoint.read(_lightning(path, TinyMotionNet(3), cropped))
+    assert found.image_size is None
+    assert checkpoint.read(_lightning(path, TinyMotionNet(3), {})).preprocessing is None
     for unclear in ({"mean": None}, {"std": [0.1, 0.2]}, {"mean": ["a", "b", "c"]}):
         normalization = augs["normalization"] | unclear
         found = checkpoint.read(
             _lightning(path, TinyMotionNet(3), {"augs": {"normalization": normalization}})
         )
         assert found.normalization is None
+
+
+def test_sup_is_read_as_supinate(tmp_path: Path) -> None:
+    names = ["background", "lift", "handopen", "grab", "sup", "atmouth", "chew"]
+    found = checkpoint.read(
+        _lightning(tmp_path / "tgmj.ckpt", TGMJ(7), {"project": {"class_names": names}})
+    )
+    assert found.behaviors == modes.BEHAVIORS
 
 
 @pytest.mark.parametrize(
