@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from soupxr import dataset, store
 from soupxr.modes import BEHAVIORS
 
 __all__ = ["create", "open", "sample_data"]
@@ -61,8 +62,6 @@ def create(
     >>> import soupxr as sx
     >>> ds = sx.create("reach.zarr", data_root="/data/videos")  # doctest: +SKIP
     """
-    from soupxr import dataset, store
-
     address = store.create(
         path, data_root, behaviors=behaviors, views=views, join=join, pattern=pattern
     )
@@ -92,8 +91,6 @@ def open(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.Dataset:
     StoreError
         If there is no store, or it is not one of ours.
     """
-    from soupxr import dataset, store
-
     return dataset.open_dataset(store.store_address(path), chunks=chunks)
 
 
