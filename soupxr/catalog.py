@@ -7,10 +7,11 @@ top of ``ingest``, ``store``, ``video`` and ``bouts``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -25,10 +26,11 @@ from soupxr.dataset import (
     store_of,
 )
 from soupxr.errors import ArgumentError, expected
+from soupxr.labels import label_source, read_labels
 from soupxr.modes import get_mode
 from soupxr.options import get_option
 from soupxr.schema import Status, check_name
-from soupxr.store import Store, StoredTrial, add_trials, remove_trials
+from soupxr.store import StoredTrial, add_trials, remove_trials
 from soupxr.video import as_dataarray
 
 __all__ = [
@@ -159,37 +161,21 @@ def bouts_table(
 ) -> pd.DataFrame:
     """List bouts; see ``ds.soup.bouts``."""
     store = store_of(ds)
-    variable, source, label = _source(store.labels("annotator"), mode, annotator)
-    trials = store.trials(keys_of(ds))
-    if mode is not None:
-        marks = store.statuses(mode, [trial.slot for trial in trials])
-        pairs = zip(trials, marks, strict=True)
-        trials = [trial for trial, mark in pairs if mark == Status.COMPLETE]
+    source = label_source(store, annotator=annotator, mode=mode, caller="bouts")
+    behaviors = store.labels("behavior")
     rows = [
         row
-        for trial in trials
-        for row in _bouts_of(store, trial, variable, store.labels(source).index(label))
+        for trial, mask in read_labels(store, source, store.trials(keys_of(ds)))
+        for row in _bouts_of(trial, mask, behaviors)
     ]
     columns = [*LEVELS, "behavior", "start", "stop", "duration_s"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _source(annotators: list[str], mode: str | None, annotator: str | None) -> tuple[str, str, str]:
-    """Variable, dimension and label that hold the masks asked for."""
-    if (mode is None) == (annotator is None):
-        raise ArgumentError(expected("bouts", "either mode= or annotator=", (mode, annotator)))
-    if mode is not None:
-        return "ethogram", "mode", get_mode(mode).name
-    if annotator not in annotators:
-        raise ArgumentError(expected("annotator", f"one of {annotators}", annotator))
-    return "annotation", "annotator", str(annotator)
-
-
 def _bouts_of(
-    store: Store, trial: StoredTrial, variable: str, row: int
+    trial: StoredTrial, mask: npt.NDArray[np.int8], behaviors: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
-    mask = np.asarray(store.arrays[variable][row, trial.slot, : trial.n_frames])
-    for behavior, name in enumerate(store.labels("behavior")):
+    for behavior, name in enumerate(behaviors):
         for start, stop in bouts.mask_to_bouts(mask[:, behavior] == 1):
             yield (
                 trial.animal,

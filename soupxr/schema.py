@@ -30,6 +30,7 @@ __all__ = [
     "check_name",
     "feature_variables",
     "is_whole",
+    "out_of_fold_variables",
     "trial_key",
     "validate",
 ]
@@ -176,6 +177,23 @@ def feature_variables() -> dict[str, Variable]:
             "logits of the fused streams, background first",
             chunks=chunks,
             codec="features",
+        ),
+    }
+
+
+def out_of_fold_variables() -> dict[str, Variable]:
+    """Arrays of the group ``out_of_fold/<mode>``: what models say of trials kept from them."""
+    return {
+        "probability": Variable(
+            ("trial", "frame", "behavior"),
+            "float32",
+            np.nan,
+            "probability of each behavior by the fold whose training did not see the trial",
+            units="1",
+            chunks=PER_FRAME,
+        ),
+        "fold": Variable(
+            ("trial",), "int8", -1, "fold that was kept from the trial; -1 none", chunks=PER_TRIAL
         ),
     }
 

@@ -15,18 +15,42 @@ given to another, so a result that comes too late falls into a place that nobody
 
 from soupxr.store.address import store_address
 from soupxr.store.creation import create
+from soupxr.store.folds import (
+    clear_out_of_fold,
+    read_out_of_fold,
+    require_group,
+    write_out_of_fold,
+)
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.membership import add_trials, correct_trial, remove_trials
+from soupxr.store.models import (
+    FittedDecision,
+    ModelRecord,
+    add_model,
+    fitted_decision,
+    models,
+    set_decision,
+)
 from soupxr.store.results import Overtaken, TrialResults
 
 __all__ = [
+    "FittedDecision",
+    "ModelRecord",
     "Overtaken",
     "Store",
     "StoredTrial",
     "TrialResults",
+    "add_model",
     "add_trials",
+    "clear_out_of_fold",
     "correct_trial",
     "create",
+    "fitted_decision",
+    "models",
+    "read_out_of_fold",
     "remove_trials",
+    "require_group",
+    "set_decision",
     "store_address",
+    "write_out_of_fold",
 ]

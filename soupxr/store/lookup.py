@@ -20,6 +20,10 @@ from soupxr.store.address import is_url
 from soupxr.store.zarrs import Array, array_of, dims_of, open_group
 
 
+#: Parents of groups that are made when they are first needed; see :meth:`Store.optional_groups`.
+OPTIONAL = ("out_of_fold", "frames")
+
+
 @dataclass(frozen=True)
 class StoredTrial:
     """What the store says of one trial."""
@@ -170,12 +174,16 @@ class Store:
         return str(self.arrays["error"][self.mode_index(mode), slot])
 
     def arrays_along(self, dim: str) -> Iterator[Array]:
-        """Every array with this dimension, features included."""
+        """Every array with this dimension, those of child groups included."""
         for array in self.arrays.values():
             if dim in dims_of(array):
                 yield array
         for mode in self.modes:
             for array in self.features(mode).values():
+                if dim in dims_of(array):
+                    yield array
+        for path in self.optional_groups():
+            for array in self.optional(path).values():
                 if dim in dims_of(array):
                     yield array
 
@@ -192,6 +200,22 @@ class Store:
         """Arrays of a mode's features: spatial, flow, logit."""
         names = schema.feature_variables()
         return {name: array_of(self.group, f"features/{mode}/{name}") for name in names}
+
+
+    def optional_groups(self) -> list[str]:
+        """Groups that only some stores have, such as ``out_of_fold/fast``."""
+        parents = (self.group.get(name) for name in OPTIONAL)
+        return [
+            f"{parent.basename}/{name}"
+            for parent in parents
+            if isinstance(parent, zarr.Group)
+            for name in parent.group_keys()
+        ]
+
+    def optional(self, path: str) -> dict[str, Array]:
+        """Arrays of such a group by name; none where the store does not have it."""
+        group = self.group.get(path)
+        return dict(group.arrays()) if isinstance(group, zarr.Group) else {}
 
 
 def _read_marks(folder: Path, slots: Iterable[int]) -> npt.NDArray[np.int8]:

@@ -109,6 +109,10 @@ def correct_trial(address: str, key: str, n_frames: int, fps: float) -> None:
                 write(store.arrays[name], row, store.arrays[name].fill_value)
             for array in store.features(mode).values():
                 write(array, trial.slot, array.fill_value)
+        for path in store.optional_groups():
+            # Reversed: the last array says whether the others are whole.
+            for array in reversed(store.optional(path).values()):
+                write(array, trial.slot, array.fill_value)
         _grow(store, "frame", n_frames)
         write(store.arrays["fps"], trial.slot, fps)
         # Last: it is what tells that a correction is due.

@@ -1,0 +1,95 @@
+"""What models say of trials that were kept from their training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from soupxr.schema import Variable, out_of_fold_variables
+from soupxr.store.address import exclusive
+from soupxr.store.lookup import Store
+from soupxr.store.zarrs import make_array, open_group, write
+
+__all__ = ["clear_out_of_fold", "read_out_of_fold", "require_group", "write_out_of_fold"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def require_group(
+    address: str,
+    path: str,
+    variables: Mapping[str, Variable],
+    sizes: Mapping[str, int] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Make an optional group with its arrays, as long as the store's, where there is none.
+
+    Parameters
+    ----------
+    path : str
+        Such as ``"out_of_fold/fast"``.
+    variables : mapping of str to Variable
+        Its arrays.
+    sizes : mapping of str to int, optional
+        Sizes of dimensions that the store does not have.
+    attributes : mapping, optional
+        Attributes of the group.
+    """
+    with exclusive(address):
+        store = Store(address)
+        if path in store.group and len(store.optional(path)) == len(variables):
+            return
+        known = dict(sizes or {})
+        for name in ("ethogram", "annotation"):
+            array = store.arrays[name]
+            names = array.metadata.dimension_names or ()
+            known |= {str(dim): size for dim, size in zip(names, array.shape, strict=True)}
+        group = open_group(address).require_group(path)
+        group.attrs.update(attributes or {})
+        for name, variable in variables.items():
+            if name not in group:
+                make_array(group, name, variable, known)
+
+
+def write_out_of_fold(
+    address: str, mode: str, key: str, fold: int, probability: FloatArray
+) -> None:
+    """Keep what the fold that did not see a trial says of it.
+
+    Parameters
+    ----------
+    probability : ndarray of float32, (frame, behavior)
+        As long as the trial.
+    """
+    path = f"out_of_fold/{mode}"
+    require_group(address, path, out_of_fold_variables())
+    store = Store(address)
+    slot, arrays = store.slot(key), store.optional(path)
+    write(arrays["fold"], slot, -1)
+    row = np.full(arrays["probability"].shape[1:], np.nan, np.float32)
+    row[: len(probability)] = probability
+    write(arrays["probability"], slot, row)
+    write(arrays["fold"], slot, fold)
+
+
+def clear_out_of_fold(address: str, mode: str) -> None:
+    """Withdraw what an earlier cross-validation left."""
+    store = Store(address)
+    for array in reversed(store.optional(f"out_of_fold/{mode}").values()):
+        write(array, ..., array.fill_value)
+
+
+def read_out_of_fold(store: Store, mode: str, key: str) -> FloatArray | None:
+    """Out-of-fold probabilities (frame, behavior) of a trial; None where there are none."""
+    arrays = store.optional(f"out_of_fold/{mode}")
+    if not arrays:
+        return None
+    trial = store.trial(key)
+    if int(np.asarray(arrays["fold"][trial.slot])) < 0:
+        return None
+    return np.asarray(arrays["probability"][trial.slot, : trial.n_frames])
+
+
