@@ -17,6 +17,7 @@ from soupxr.errors import (
     SoupError,
     SoupWarning,
     StoreError,
+    TrainingError,
     VideoError,
 )
 from soupxr.options import set_options
@@ -32,6 +33,7 @@ __all__ = [
     "SoupError",
     "SoupWarning",
     "StoreError",
+    "TrainingError",
     "VideoError",
     "__version__",
     "create",

@@ -17,6 +17,7 @@ __all__ = [
     "SoupError",
     "SoupWarning",
     "StoreError",
+    "TrainingError",
     "VideoError",
     "expected",
     "listed",
@@ -53,6 +54,10 @@ class DownloadError(SoupError):
 
 class InferenceError(SoupError):
     """Some trials could not be inferred; the others were, and are in the store."""
+
+
+class TrainingError(SoupError):
+    """Training cannot start or go on; what was learnt before is kept."""
 
 
 class SoupWarning(UserWarning):

@@ -20,6 +20,7 @@ import numpy as np
 from soupxr.errors import ArgumentError, StoreError, expected
 
 __all__ = [
+    "CLIP_CHUNK",
     "FEATURE_CHUNK",
     "FRAME_CHUNK",
     "INDEXES",
@@ -29,6 +30,7 @@ __all__ = [
     "Variable",
     "check_name",
     "feature_variables",
+    "frame_cache_variables",
     "is_whole",
     "out_of_fold_variables",
     "trial_key",
@@ -41,6 +43,8 @@ SCHEMA_VERSION = 1
 FRAME_CHUNK = 1024
 #: Frames in a chunk of features: 1 MiB of float32.
 FEATURE_CHUNK = 512
+#: Frames in a chunk of decoded frames: clips of 11 touch 1.6 of them on average.
+CLIP_CHUNK = 16
 #: Trials or annotators in one chunk of a table column: "all" of them, for any lab.
 ALL = 65_536
 
@@ -194,6 +198,27 @@ def out_of_fold_variables() -> dict[str, Variable]:
         ),
         "fold": Variable(
             ("trial",), "int8", -1, "fold that was kept from the trial; -1 none", chunks=PER_TRIAL
+        ),
+    }
+
+
+def frame_cache_variables() -> dict[str, Variable]:
+    """Arrays of the group ``frames/<height>x<width>``: decoded frames, ready for training."""
+    return {
+        "pixels": Variable(
+            ("trial", "frame", "y", "x", "channel"),
+            "uint8",
+            0,
+            "joined views, resized; red, green, blue",
+            chunks={"trial": 1, "frame": CLIP_CHUNK},
+            codec="frames",
+        ),
+        "source": Variable(
+            ("trial",),
+            "str",
+            "",
+            "fingerprints of the videos that the frames are of; empty where they are not whole",
+            chunks=PER_TRIAL,
         ),
     }
 

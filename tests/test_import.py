@@ -25,6 +25,7 @@ def test_public_names():
         "SoupError",
         "SoupWarning",
         "StoreError",
+        "TrainingError",
         "VideoError",
         "__version__",
         "create",

@@ -12,22 +12,24 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 
 from soupxr.downloads import default_weights
 from soupxr.errors import ArgumentError, CheckpointError, SoupWarning, expected
 from soupxr.inference.preprocess import STYLES, Style
+from soupxr.inference.roles import Roles
 from soupxr.inference.sequence import Decision
+from soupxr.known_models import newest_model
 from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint
 from soupxr.modes import BEHAVIORS, Mode
 from soupxr.options import PRECISIONS, get_option, set_options
 from soupxr.schema import is_whole
-from soupxr.store import Store
+from soupxr.store import Store, fitted_decision
 
-__all__ = ["ModelFile", "Plan", "Request", "make_plan"]
+__all__ = ["ModelFile", "Plan", "Planned", "Request", "make_plan"]
 
 KEEPS = ("float32", "float16", "none")
 DEFAULT_SIZE = (224, 224)
@@ -151,7 +153,18 @@ class Plan:
         }
 
 
-def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Plan:
+class Planned(NamedTuple):
+    """A plan, and what its models say of the trials they learnt from.
+
+    The latter stays behind when a plan travels: it may name every trial there is.
+    """
+
+    plan: Plan
+    feature_roles: Roles
+    sequence_roles: Roles
+
+
+def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Planned:
     """Decide everything that the trials of one experiment need.
 
     Raises
@@ -164,8 +177,8 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         If an argument is of no use.
     """
     behaviors = tuple(store.labels("behavior"))
-    flow, feature, sequence = _checkpoints(mode, request, experiment, behaviors)
-    return Plan(
+    flow, feature, sequence = _checkpoints(store, mode, request, experiment, behaviors)
+    plan = Plan(
         mode=mode,
         behaviors=behaviors,
         flow=_model_file(flow),
@@ -175,18 +188,19 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         preprocessing=request.preprocessing or _said(feature, "preprocessing") or DEFAULT_STYLE,
         normalization=_normalization(request, feature),
         keep=request.features,
-        decision=None if sequence is None else _decision(request, sequence, mode, behaviors),
+        decision=None if sequence is None else _decision(store, request, sequence, mode, behaviors),
         device=request.device or get_option("device"),
         precision=request.precision or get_option("precision"),
         batch_size=request.batch_size,
     )
+    return Planned(plan, Roles.told_by(feature), Roles.told_by(sequence))
 
 
 # ------------------------------------------------------------------ checkpoints
 
 
 def _checkpoints(
-    mode: Mode, request: Request, experiment: str, behaviors: tuple[str, ...]
+    store: Store, mode: Mode, request: Request, experiment: str, behaviors: tuple[str, ...]
 ) -> tuple[Checkpoint | None, Checkpoint | None, Checkpoint | None]:
     """Flow generator (None: the one inside the feature extractor), feature extractor, sequence."""
     # What was given is looked at before anything is downloaded.
@@ -200,13 +214,7 @@ def _checkpoints(
     wants_features = "features" in request.stages and feature is None
     wants_sequence = "sequence" in request.stages and sequence is None
     if wants_features or wants_sequence:
-        if not experiment:
-            raise ArgumentError(
-                "experiment: these trials were added without one, so there are no default models "
-                'for them. Pass the checkpoints, or add trials with experiment="table".'
-            )
-        with set_options(progress=request.show_progress):
-            weights = default_weights(experiment, mode.name)
+        weights = _defaults(store, mode, request, experiment, wants_features, wants_sequence)
         if wants_features:
             feature = _given(weights.feature_model, "feature_extractor", mode, behaviors)
             flow_path = flow_path or weights.flow_model
@@ -214,6 +222,49 @@ def _checkpoints(
             sequence = _given(weights.sequence_model, "sequence", mode, behaviors)
     flow = None if feature is None else _flow_generator(flow_path, feature, mode)
     return flow, feature, sequence
+
+
+class _Defaults(NamedTuple):
+    """Checkpoints that are used where none are given."""
+
+    flow_model: str | os.PathLike[str] | None
+    feature_model: str | os.PathLike[str] | None
+    sequence_model: str | os.PathLike[str] | None
+
+
+def _defaults(
+    store: Store,
+    mode: Mode,
+    request: Request,
+    experiment: str,
+    wants_features: bool,
+    wants_sequence: bool,
+) -> _Defaults:
+    """What was trained on this store last, else what is published for the experiment."""
+    feature = newest_model(store, mode.name, "feature_extractor") if wants_features else None
+    sequence = newest_model(store, mode.name, "sequence") if wants_sequence else None
+    if feature is not None and sequence is None and wants_sequence:
+        raise ArgumentError(
+            f"sequence_model_in: the feature extractor of mode {mode.name!r} was trained on this "
+            "store, but no sequence model that goes with it. Train one: "
+            f"ds.soup.feature_extractor.infer(mode={mode.name!r}), then ds.soup.sequence.train(…)."
+        )
+    if (feature is not None or not wants_features) and (sequence is not None or not wants_sequence):
+        paths = (None if known is None else known.path for known in (feature, sequence))
+        return _Defaults(None, *paths)
+    if not experiment:
+        raise ArgumentError(
+            "experiment: these trials were added without one, so there are no default models "
+            "for them. Pass the checkpoints, train models on this store, or add trials with "
+            'experiment="table".'
+        )
+    with set_options(progress=request.show_progress):
+        weights = default_weights(experiment, mode.name)
+    return _Defaults(
+        weights.flow_model,
+        feature.path if feature else weights.feature_model,
+        sequence.path if sequence else weights.sequence_model,
+    )
 
 
 def _given(
@@ -305,7 +356,7 @@ def _normalization(request: Request, feature: Checkpoint | None) -> Moments | No
 
 
 def _decision(
-    request: Request, sequence: Checkpoint, mode: Mode, behaviors: tuple[str, ...]
+    store: Store, request: Request, sequence: Checkpoint, mode: Mode, behaviors: tuple[str, ...]
 ) -> Decision:
     if sequence.thresholds is not None:
         thresholds = tuple(sequence.thresholds)
@@ -313,12 +364,16 @@ def _decision(
         thresholds = mode.published_thresholds
     else:
         thresholds = (DEFAULT_THRESHOLD,) * (1 + len(behaviors))
-    chosen = _per_behavior("thresholds", request.thresholds, thresholds[1:], behaviors)
-    if not all(0 <= value < 1 for value in chosen):
-        raise ArgumentError(expected("thresholds", "values from 0 to below 1", chosen))
     bout = sequence.minimum_bout
     shortest = DEFAULT_MINIMUM_BOUT if bout is None else bout
     each = shortest[1:] if isinstance(shortest, tuple) else (shortest,) * len(behaviors)
+    fitted = fitted_decision(store, mode.name)
+    if fitted is not None and fitted.sequence_model == sequence.sha256:
+        thresholds = (thresholds[0], *(fitted.thresholds[name] for name in behaviors))
+        each = tuple(fitted.minimum_bout[name] for name in behaviors)
+    chosen = _per_behavior("thresholds", request.thresholds, thresholds[1:], behaviors)
+    if not all(0 <= value < 1 for value in chosen):
+        raise ArgumentError(expected("thresholds", "values from 0 to below 1", chosen))
     bouts = _per_behavior("minimum_bout", request.minimum_bout, each, behaviors)
     if not all(_is_count(value, 0) for value in bouts):
         raise ArgumentError(expected("minimum_bout", "whole frames, 0 or more", bouts))

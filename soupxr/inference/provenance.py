@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing
+from soupxr.inference.roles import Role, nearest
 
 __all__ = ["Record", "differences", "features_part", "sequence_part"]
 
@@ -65,7 +66,7 @@ class Record:
 
 
 def features_part(
-    plan: Plan, video: Sequence[str], preprocessing: Preprocessing, device: str
+    plan: Plan, video: Sequence[str], preprocessing: Preprocessing, device: str, role: Role
 ) -> dict[str, Any]:
     """Record how features were made.
 
@@ -77,6 +78,8 @@ def features_part(
         With the normalisation that was used, whether the checkpoint's or the trial's own.
     device : str
         Where the networks ran.
+    role : str
+        Part that the trial had in training the feature extractor.
     """
     return {
         "identity": plan.features_identity() | {"video": list(video)},
@@ -85,16 +88,26 @@ def features_part(
         "feature_model": _path(plan.feature),
         "normalization": {"mean": list(preprocessing.mean), "std": list(preprocessing.std)},
         "device": device,
+        "role": role,
         **_circumstances(),
     }
 
 
-def sequence_part(plan: Plan, features: Mapping[str, Any]) -> dict[str, Any]:
-    """Record how an ethogram was made, and from which features."""
+def sequence_part(plan: Plan, features: Mapping[str, Any], role: Role) -> dict[str, Any]:
+    """Record how an ethogram was made, and from which features.
+
+    Parameters
+    ----------
+    features : mapping
+        Record of the features.
+    role : str
+        Part that the trial had in training the sequence model.
+    """
     return {
         "identity": plan.sequence_identity(),
         "features": features["identity"],
         "sequence_model": _path(plan.sequence),
+        "role": nearest(features.get("role", "unknown"), role),
         **_circumstances(),
     }
 

@@ -21,7 +21,7 @@ import xarray as xr
 from soupxr.dataset import data_root, keys_of, reopen, store_of
 from soupxr.errors import InferenceError, SoupWarning, listed
 from soupxr.inference.engine import choose_device
-from soupxr.inference.plan import Plan, Request, make_plan
+from soupxr.inference.plan import Plan, Planned, Request, make_plan
 from soupxr.inference.provenance import Record, differences
 from soupxr.inference.trial import Outcome, Report, Task, forget_models, process
 from soupxr.modes import get_mode
@@ -79,13 +79,24 @@ class _Jobs:
         self.skipped = 0
         self.changed: dict[str, list[str]] = {}
 
-    def consider(self, trial: StoredTrial, status: Status, plan: Plan) -> None:
+    def consider(self, trial: StoredTrial, status: Status, planned: Planned) -> None:
         """Put one trial into the place where it belongs."""
+        plan = planned.plan
         stale = self._stale(trial, status, plan)
         if stale is None or self.request.overwrite:
             only_features = self.request.stages == ("features",)
             redo = self.request.overwrite and only_features
-            self.tasks.append(Task(self.store.address, self.root, trial.key, plan, redo))
+            self.tasks.append(
+                Task(
+                    self.store.address,
+                    self.root,
+                    trial.key,
+                    plan,
+                    redo,
+                    feature_role=planned.feature_roles.of(trial.key),
+                    sequence_role=planned.sequence_roles.of(trial.key),
+                )
+            )
             self.n_frames += trial.n_frames
             return
         self.skipped += 1

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,6 +21,7 @@ from soupxr.inference.engine import FeatureEngine, Features, choose_device
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing, Statistics
 from soupxr.inference.provenance import Record, features_part, sequence_part
+from soupxr.inference.roles import Role
 from soupxr.inference.sequence import class_probabilities
 from soupxr.inference.stream import blocks_of, look_ahead
 from soupxr.ingest import resolve_video
@@ -50,13 +51,18 @@ _LOADING = threading.Lock()
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be done with one trial; travels to whichever worker does it."""
+    """What is to be done with one trial; travels to whichever worker does it.
+
+    The roles say what part the trial had in training the plan's models.
+    """
 
     address: str
     data_root: str
     key: str
     plan: Plan
     redo_features: bool
+    feature_role: Role
+    sequence_role: Role
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ class _Work:
         self.key = task.key
         self.root = Path(task.data_root)
         self.plan = task.plan
+        self.task = task
         self.redo_features = task.redo_features
         self.report = report
         self.notes: list[str] = []
@@ -218,7 +225,9 @@ class _Work:
                     sink.add(kept)
                 self.report(len(kept))
                 yield np.concatenate([kept.spatial, kept.flow], axis=1)
-        part = features_part(self.plan, video, preprocessing, str(engine.device))
+        part = features_part(
+            self.plan, video, preprocessing, str(engine.device), self.task.feature_role
+        )
         self.record = replace(self.record, features=part)
         if sink is not None:
             sink.close()
@@ -239,7 +248,7 @@ class _Work:
         probability = class_probabilities(_sequence_model(self.plan), features)
         ethogram = self.plan.decision(probability)
         assert self.record.features is not None
-        part = sequence_part(self.plan, self.record.features)
+        part = sequence_part(self.plan, self.record.features, self.task.sequence_role)
         self.record = replace(self.record, sequence=part)
         self.results.commit(probability[:, 1:], ethogram, self.record.dump())
 
@@ -292,9 +301,14 @@ def _rounded(features: Features) -> Features:
     return replace(features, spatial=rounded(features.spatial), flow=rounded(features.flow))
 
 
-def trial_statistics(infos: list[VideoInfo], n_frames: int) -> Statistics:
-    """Statistics over every tenth frame of the joined picture, padding included."""
-    statistics = Statistics()
+def trial_statistics(
+    infos: Sequence[VideoInfo], n_frames: int, into: Statistics | None = None
+) -> Statistics:
+    """Statistics over every tenth frame of the joined picture, padding included.
+
+    ``into`` adds them to those of other trials.
+    """
+    statistics = Statistics() if into is None else into
     tallest = max(info.height for info in infos)
     for info in infos:
         with VideoReader(info.path, info) as reader:

@@ -14,12 +14,21 @@ given to another, so a result that comes too late falls into a place that nobody
 """
 
 from soupxr.store.address import store_address
+from soupxr.store.annotations import labelled_trials, write_annotations
 from soupxr.store.creation import create
 from soupxr.store.folds import (
     clear_out_of_fold,
     read_out_of_fold,
     require_group,
     write_out_of_fold,
+)
+from soupxr.store.framecache import (
+    CachedFrames,
+    FrameCache,
+    cache_path,
+    cached_source,
+    drop_frame_caches,
+    frame_caches,
 )
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.membership import add_trials, correct_trial, remove_trials
@@ -34,7 +43,9 @@ from soupxr.store.models import (
 from soupxr.store.results import Overtaken, TrialResults
 
 __all__ = [
+    "CachedFrames",
     "FittedDecision",
+    "FrameCache",
     "ModelRecord",
     "Overtaken",
     "Store",
@@ -42,15 +53,21 @@ __all__ = [
     "TrialResults",
     "add_model",
     "add_trials",
+    "cache_path",
+    "cached_source",
     "clear_out_of_fold",
     "correct_trial",
     "create",
+    "drop_frame_caches",
     "fitted_decision",
+    "frame_caches",
+    "labelled_trials",
     "models",
     "read_out_of_fold",
     "remove_trials",
     "require_group",
     "set_decision",
     "store_address",
+    "write_annotations",
     "write_out_of_fold",
 ]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from soupxr.schema import Variable, out_of_fold_variables
 from soupxr.store.address import exclusive
 from soupxr.store.lookup import Store
-from soupxr.store.zarrs import make_array, open_group, write
+from soupxr.store.zarrs import dims_of, make_array, open_group, write
 
 __all__ = ["clear_out_of_fold", "read_out_of_fold", "require_group", "write_out_of_fold"]
 
@@ -45,8 +45,7 @@ def require_group(
         known = dict(sizes or {})
         for name in ("ethogram", "annotation"):
             array = store.arrays[name]
-            names = array.metadata.dimension_names or ()
-            known |= {str(dim): size for dim, size in zip(names, array.shape, strict=True)}
+            known |= dict(zip(dims_of(array), array.shape, strict=True))
         group = open_group(address).require_group(path)
         group.attrs.update(attributes or {})
         for name, variable in variables.items():
@@ -78,8 +77,11 @@ def write_out_of_fold(
 def clear_out_of_fold(address: str, mode: str) -> None:
     """Withdraw what an earlier cross-validation left."""
     store = Store(address)
-    for array in reversed(store.optional(f"out_of_fold/{mode}").values()):
-        write(array, ..., array.fill_value)
+    arrays = store.optional(f"out_of_fold/{mode}")
+    # The mark first: without it, what is left of the probabilities counts for nothing.
+    for name in ("fold", "probability"):
+        if name in arrays:
+            write(arrays[name], ..., arrays[name].fill_value)
 
 
 def read_out_of_fold(store: Store, mode: str, key: str) -> FloatArray | None:
@@ -91,5 +93,3 @@ def read_out_of_fold(store: Store, mode: str, key: str) -> FloatArray | None:
     if int(np.asarray(arrays["fold"][trial.slot])) < 0:
         return None
     return np.asarray(arrays["probability"][trial.slot, : trial.n_frames])
-
-

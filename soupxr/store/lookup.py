@@ -19,7 +19,6 @@ from soupxr.schema import Status
 from soupxr.store.address import is_url
 from soupxr.store.zarrs import Array, array_of, dims_of, open_group
 
-
 #: Parents of groups that are made when they are first needed; see :meth:`Store.optional_groups`.
 OPTIONAL = ("out_of_fold", "frames")
 
@@ -200,7 +199,6 @@ class Store:
         """Arrays of a mode's features: spatial, flow, logit."""
         names = schema.feature_variables()
         return {name: array_of(self.group, f"features/{mode}/{name}") for name in names}
-
 
     def optional_groups(self) -> list[str]:
         """Groups that only some stores have, such as ``out_of_fold/fast``."""

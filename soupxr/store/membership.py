@@ -110,8 +110,8 @@ def correct_trial(address: str, key: str, n_frames: int, fps: float) -> None:
             for array in store.features(mode).values():
                 write(array, trial.slot, array.fill_value)
         for path in store.optional_groups():
-            # Reversed: the last array says whether the others are whole.
-            for array in reversed(store.optional(path).values()):
+            # What has one value a trial says whether the rest is whole, so it goes first.
+            for array in sorted(store.optional(path).values(), key=lambda array: array.ndim):
                 write(array, trial.slot, array.fill_value)
         _grow(store, "frame", n_frames)
         write(store.arrays["fps"], trial.slot, fps)

@@ -15,7 +15,14 @@ from soupxr.store.address import exclusive, is_url
 from soupxr.store.lookup import Store
 from soupxr.store.zarrs import open_group
 
-__all__ = ["FittedDecision", "ModelRecord", "add_model", "fitted_decision", "models", "set_decision"]
+__all__ = [
+    "FittedDecision",
+    "ModelRecord",
+    "add_model",
+    "fitted_decision",
+    "models",
+    "set_decision",
+]
 
 GROUP = "models"
 KNOWN, DECISIONS = "known", "decisions"

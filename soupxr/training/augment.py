@@ -1,0 +1,154 @@
+"""Random changes of training pictures: per sample, alike in all frames of a window.
+
+The ranges are DeepEthogram's. All chance comes from a generator that the caller seeds, and is drawn
+on the CPU, so a run sees the same changes on every device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Augmentation"]
+
+#: Luminance of red, green and blue (ITU-R BT.601).
+LUMA = (0.299, 0.587, 0.114)
+#: From RGB to luminance and the plane of colours around it, in which a hue is an angle (NTSC).
+YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far training pictures are changed at random.
+
+    Parameters
+    ----------
+    flip : float, default 0.5
+        Probability of a mirror image, left for right.
+    flip_vertically : float, default 0
+        Probability of one upside down.
+    rotation : float, default 10
+        Largest angle, in degrees, either way; black where nothing was.
+    rotate : float, default 0.5
+        Probability of a rotation.
+    jitter : float, default 0.5
+        Probability of changed colours.
+    brightness, contrast, saturation : float, default 0.25, 0.1, 0.1
+        Largest relative change.
+    hue : float, default 0.1
+        Largest shift, in turns of the colour circle.
+    gray : float, default 0.5
+        Probability that colours are taken away.
+    """
+
+    flip: float = 0.5
+    flip_vertically: float = 0.0
+    rotation: float = 10.0
+    rotate: float = 0.5
+    jitter: float = 0.5
+    brightness: float = 0.25
+    contrast: float = 0.1
+    saturation: float = 0.1
+    hue: float = 0.1
+    gray: float = 0.5
+
+    @classmethod
+    def none(cls) -> Augmentation:
+        """Change nothing."""
+        return cls(flip=0.0, flip_vertically=0.0, rotate=0.0, jitter=0.0, gray=0.0)
+
+    def __call__(self, clips: Tensor, generator: torch.Generator) -> Tensor:
+        """Change clips.
+
+        Parameters
+        ----------
+        clips : Tensor, (N, n, 3, H, W)
+            RGB in [0, 1].
+        generator : torch.Generator
+            On the CPU.
+
+        Returns
+        -------
+        Tensor, (N, n, 3, H, W)
+            In [0, 1]; the same tensor where nothing is to change.
+        """
+        moves = self._moves(len(clips), generator)
+        matrix, brightness, contrast = self._colors(len(clips), generator)
+        return _recolored(_moved(clips, moves), matrix, brightness, contrast)
+
+    # ---------------------------------------------------------------- drawing
+
+    def _moves(self, n: int, generator: torch.Generator) -> Tensor:
+        """Where each pixel comes from: (N, 2, 2), a rotation and mirror about the centre."""
+        draw = torch.rand(n, 4, generator=generator)
+        turned = draw[:, 0] < self.rotate
+        angle = torch.where(turned, (2 * draw[:, 1] - 1) * math.radians(self.rotation), 0.0)
+        mirror_x = torch.where(draw[:, 2] < self.flip, -1.0, 1.0)
+        mirror_y = torch.where(draw[:, 3] < self.flip_vertically, -1.0, 1.0)
+        cos, sin = angle.cos(), angle.sin()
+        rows = torch.stack([cos * mirror_x, -sin * mirror_y, sin * mirror_x, cos * mirror_y], 1)
+        return rows.view(n, 2, 2)
+
+    def _colors(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """One linear map of colours a sample: matrix (N, 3, 3); brightness and contrast (N,).
+
+        Brightness, contrast, saturation, hue and the loss of colour are all linear in a pixel's
+        colour, but for contrast's mean; so they are one matrix, and values are clamped once.
+        """
+        draw = torch.rand(n, 6, generator=generator)
+        on = (draw[:, 0] < self.jitter).float()
+
+        def factor(column: int, width: float) -> Tensor:
+            return 1 + on * width * (2 * draw[:, column] - 1)
+
+        luma = torch.tensor([LUMA] * 3)
+        saturation = factor(3, self.saturation)
+        saturation = torch.where(draw[:, 5] < self.gray, torch.zeros(()), saturation)
+        matrix = _hue_rotation(on * self.hue * (2 * draw[:, 4] - 1))
+        keep, grey = saturation.view(n, 1, 1), (1 - saturation).view(n, 1, 1)
+        matrix = (keep * torch.eye(3) + grey * luma) @ matrix
+        brightness, contrast = factor(1, self.brightness), factor(2, self.contrast)
+        return matrix * (brightness * contrast).view(n, 1, 1), brightness, contrast
+
+
+def _hue_rotation(turns: Tensor) -> Tensor:
+    """Matrices (N, 3, 3) that turn colours around the grey axis and keep their luminance."""
+    to_yiq = torch.tensor(YIQ)
+    cos, sin = (2 * math.pi * turns).cos(), (2 * math.pi * turns).sin()
+    one, nil = torch.ones_like(cos), torch.zeros_like(cos)
+    turn = torch.stack([one, nil, nil, nil, cos, -sin, nil, sin, cos], 1).view(-1, 3, 3)
+    rotation: Tensor = torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    return rotation
+
+
+# -------------------------------------------------------------------- applying
+
+
+def _moved(clips: Tensor, moves: Tensor) -> Tensor:
+    """Clips whose pixels come from where ``moves`` (N, 2, 2) says, black from outside."""
+    straight = (moves == torch.eye(2)).all(dim=2).all(dim=1)
+    if straight.all():
+        return clips
+    n, frames, colors, height, width = clips.shape
+    # Angles are those of the picture: x and y count in pixels, not in half widths and heights.
+    aspect = torch.tensor([[1.0, height / width], [width / height, 1.0]])
+    theta = functional.pad(moves * aspect, (0, 1)).to(clips)
+    grid = functional.affine_grid(theta, [n, 1, height, width], align_corners=False)
+    flat = clips.reshape(n, frames * colors, height, width)
+    moved = functional.grid_sample(flat, grid, mode="bilinear", align_corners=False)
+    return moved.view_as(clips)
+
+
+def _recolored(clips: Tensor, matrix: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Clips whose colours went through ``matrix``, with contrast about each sample's mean."""
+    if torch.allclose(matrix, torch.eye(3)):
+        return clips
+    luma = torch.tensor(LUMA).to(clips).view(1, 1, 3, 1, 1)
+    mean = (clips * luma).sum(dim=2).mean(dim=(1, 2, 3)) * brightness.to(clips)
+    offset = ((1 - contrast.to(clips)) * mean).view(-1, 1, 1, 1, 1)
+    colored = torch.einsum("nij,ntjhw->ntihw", matrix.to(clips), clips)
+    return (colored + offset).clamp_(0, 1)

@@ -1,0 +1,194 @@
+"""The folder of one training run, ``model_out``: what it was, how it went, what came out.
+
+=============== ===========================================================================
+``best.ckpt``   the best epoch; what ``infer`` takes
+``last.ckpt``   the last one
+``resume.ckpt`` optimiser, schedule and all that ``resume=True`` needs
+``run.json``    arguments, split, inputs, versions
+``metrics.csv`` one row an epoch
+``curves.png``  the same as a picture
+=============== ===========================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from soupxr.errors import ArgumentError, TrainingError, expected, listed
+
+__all__ = ["RunFolder"]
+
+#: Arguments that may differ when a run is resumed.
+RELAXED = ("max_epochs", "device", "num_workers")
+
+
+class RunFolder:
+    """One run's files.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    facts : dict
+        What stands in ``run.json``.
+    """
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path = path
+        self.facts = facts
+
+    @classmethod
+    def open(cls, model_out: str | os.PathLike[str], *, resume: bool) -> RunFolder:
+        """Take a new folder, or an interrupted run's.
+
+        Raises
+        ------
+        ArgumentError
+            If the folder holds something else, or a run that is not to be resumed.
+        """
+        path = Path(model_out).expanduser().resolve()
+        if path.exists() and not path.is_dir():
+            raise ArgumentError(expected("model_out", "a folder", str(model_out)))
+        facts = cls._facts(path)
+        if facts and not resume:
+            state = "a finished" if facts.get("finished") else "an interrupted"
+            raise ArgumentError(
+                expected(
+                    "model_out",
+                    "a new folder",
+                    str(model_out),
+                    f"It holds {state} run ({facts['kind']}, mode {facts['mode']}, started "
+                    f"{facts['started']}). Pass resume=True to go on with it, or choose another.",
+                )
+            )
+        if not facts and path.exists() and any(path.iterdir()):
+            raise ArgumentError(
+                expected("model_out", "a new or empty folder", str(model_out), "Choose another.")
+            )
+        return cls(path, facts)
+
+    @staticmethod
+    def _facts(path: Path) -> dict[str, Any]:
+        try:
+            facts = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{path / 'run.json'}: cannot be read ({error}).") from None
+        return dict(facts)
+
+    # ---------------------------------------------------------------- beginning
+
+    @property
+    def resumes(self) -> bool:
+        """Whether there is an epoch to go on from."""
+        return self.resume_file.is_file()
+
+    @property
+    def recorded_split(self) -> dict[str, Any] | None:
+        """The split of the run that is resumed."""
+        split = self.facts.get("split")
+        return None if split is None else dict(split)
+
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Record what the run is; of a run that is resumed, check that it is the same.
+
+        Parameters
+        ----------
+        facts : mapping
+            ``kind``, ``mode``, ``arguments``, ``split``, ``inputs``; plain values.
+
+        Raises
+        ------
+        ArgumentError
+            If the run was begun with others; names each.
+        """
+        wanted = json.loads(json.dumps(facts))
+        if self.facts:
+            self._check_same(wanted)
+            wanted = self.facts | {"arguments": wanted["arguments"]}
+        else:
+            wanted |= {"started": _now(), "versions": _versions()}
+        self.facts = wanted | {"finished": None}
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write_facts()
+
+    def _check_same(self, wanted: Mapping[str, Any]) -> None:
+        differing = [
+            f"{name}: {old!r} then, {new!r} now"
+            for part in ("arguments", "inputs")
+            for name, new in wanted[part].items()
+            if name not in RELAXED and (old := self.facts[part].get(name)) != new
+        ]
+        for name in ("kind", "mode"):
+            if self.facts[name] != wanted[name]:
+                differing.insert(0, f"{name}: {self.facts[name]!r} then, {wanted[name]!r} now")
+        if differing:
+            raise ArgumentError(
+                f"resume: expected the same run as the one in {self.path}, but these differ:"
+                f"{listed(differing)}\nRepeat its call, or start anew in another folder."
+            )
+
+    # ---------------------------------------------------------------- going on
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the best epoch."""
+        return self.path / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the last epoch."""
+        return self.path / "last.ckpt"
+
+    @property
+    def resume_file(self) -> Path:
+        """All that resuming needs."""
+        return self.path / "resume.ckpt"
+
+    @contextmanager
+    def replacing(self, path: Path) -> Iterator[Path]:
+        """A file to write that takes its name only when it is whole."""
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
+        try:
+            yield unfinished
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def write_history(self, history: list[dict[str, float]]) -> None:
+        """Write ``metrics.csv`` anew."""
+        columns = list(dict.fromkeys(name for row in history for name in row))
+        with (
+            self.replacing(self.path / "metrics.csv") as path,
+            path.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(history)
+
+    def finish(self, stopped: str) -> None:
+        """Record that the run is over, and why."""
+        self.facts |= {"finished": _now(), "stopped": stopped}
+        self._write_facts()
+
+    def _write_facts(self) -> None:
+        with self.replacing(self.path / "run.json") as path:
+            path.write_text(json.dumps(self.facts, indent=1), encoding="utf-8")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("soupxr", "torch", "pytorch-lightning", "numpy")}
