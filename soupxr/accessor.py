@@ -7,13 +7,16 @@ Dataset: the store's address in ``attrs``, the trials in the coordinates.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
+
+from soupxr.stages import FeatureExtractor, FlowGenerator, SequenceModel
 
 if TYPE_CHECKING:
     import os
 
+    import numpy.typing as npt
     import pandas as pd
 
     PathLike = str | os.PathLike[str]
@@ -164,6 +167,140 @@ class SoupAccessor:
 
         return catalog.bouts_table(self._ds, mode=mode, annotator=annotator)
 
+    def annotate(
+        self,
+        labels: xr.DataArray | pd.DataFrame | npt.NDArray[Any],
+        *,
+        annotator: str,
+        unit: Literal["frame", "second"] = "frame",
+        rest: Literal["absent", "unlabelled"] = "absent",
+        trials: Literal["listed", "selected"] = "listed",
+        overwrite: bool = False,
+    ) -> xr.Dataset:
+        """Write a person's labels of selected trials: all or, if anything is wrong, none.
+
+        Parameters
+        ----------
+        labels : DataArray, DataFrame or ndarray
+            A DataArray (frame, behavior) or (trial, frame, behavior), in any order of dimensions,
+            of 1 (occurs), 0 (does not), −1 or NaN (unlabelled). Its coordinates tell which trial,
+            frame and behavior is meant, and what they leave out is unlabelled; without them,
+            the order of the selection and the store holds. Labels of one trial may be a NumPy array
+            (frame, behavior).
+
+            Or a table of bouts with the columns animal, session, trial_id, behavior, start, stop
+            (half-open); others are ignored. Each of the first three may be absent where one value
+            of it is selected. Bouts of one behavior that overlap count as one, with a warning
+            that names their rows. ``sup`` is taken for ``supinate``.
+        annotator : str
+            Who labelled; a new name adds an annotator.
+        unit : {"frame", "second"}
+            Of a table's start and stop. Seconds go to the nearest edge between two frames, those in
+            the middle to the even one; a bout too short to have an edge between its ends is the
+            one frame in which it begins.
+        rest : {"absent", "unlabelled"}
+            What a frame of a labelled trial is that no bout in the table covers.
+        trials : {"listed", "selected"}
+            ``"selected"`` labels trials without a row in the table too, with ``rest`` everywhere.
+        overwrite : bool
+            Replace what this annotator has said of these trials.
+
+        Returns
+        -------
+        xarray.Dataset
+            The same trials, opened anew.
+
+        Raises
+        ------
+        ArgumentError
+            If labels do not fit the selected trials and the store's behaviors, or trials are
+            labelled by this annotator already. Tells every problem with its row.
+
+        Examples
+        --------
+        >>> table = pd.read_csv("bouts.csv")  # doctest: +SKIP
+        >>> ds = ds.soup.annotate(table, annotator="Ana", unit="second")  # doctest: +SKIP
+        """
+        from soupxr import annotate
+
+        return annotate.annotate(
+            self._ds,
+            labels,
+            annotator=annotator,
+            unit=unit,
+            rest=rest,
+            trials=trials,
+            overwrite=overwrite,
+        )
+
+    # ------------------------------------------------------------------ frames for training
+
+    def cache_frames(
+        self,
+        size: int | tuple[int, int],
+        *,
+        preprocessing: Literal["antialias", "plain"] = "antialias",
+        progress: bool | None = None,
+    ) -> xr.Dataset:
+        """Keep the selected trials' frames in the store, decoded and resized, for training.
+
+        Training reads short clips from anywhere in the videos; from here it does so many times
+        as fast as by seeking. A trial that is cached already is skipped, so the call can be killed
+        at any moment and goes on when it is made again. What it may need on disk is told by the
+        progress bar and by ``logging`` before anything is written.
+
+        Parameters
+        ----------
+        size : int or (height, width)
+            Of the networks' input, in pixels.
+        preprocessing : {"antialias", "plain"}
+            How frames are resized; see :meth:`infer`.
+        progress : bool, optional
+            Show a bar over frames; default is the option ``progress``.
+
+        Returns
+        -------
+        xarray.Dataset
+            The same trials, opened anew.
+
+        Warns
+        -----
+        SoupWarning
+            Lists trials whose video could not be read; the others are cached.
+
+        Raises
+        ------
+        StoreError
+            If the disk has not enough free space; nothing was written.
+        """
+        from soupxr import framecache
+
+        return framecache.cache_frames(
+            self._ds, size, preprocessing=preprocessing, progress=progress
+        )
+
+    def drop_cache(self, size: int | tuple[int, int] | None = None) -> xr.Dataset:
+        """Remove cached frames, of all trials, and free their disk space.
+
+        Parameters
+        ----------
+        size : int or (height, width), optional
+            Which; default is all sizes.
+
+        Returns
+        -------
+        xarray.Dataset
+            The same trials, opened anew.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no cache of this size.
+        """
+        from soupxr import framecache
+
+        return framecache.drop_cache(self._ds, size)
+
     # ------------------------------------------------------------------ inference
 
     def infer(
@@ -268,6 +405,190 @@ class SoupAccessor:
             ),
         )
 
+    # ------------------------------------------------------------------ evaluation
+
+    def evaluate(
+        self,
+        mode: str,
+        annotator: str | None = None,
+        *,
+        on: Literal["unseen", "all", "out-of-fold"] = "unseen",
+        by: Literal["animal", "session", "trial"] | None = None,
+        overlap: float = 0.5,
+        thresholds: Mapping[str, float] | float | None = None,
+        progress: bool | None = None,
+    ) -> xr.Dataset:
+        """Score a mode's ethograms, or a second annotator, against an annotator's labels.
+
+        Unlabelled frames do not count: a frame that lacks a label for one behavior counts for the
+        others. Background is what the truth or the prediction leaves when no behavior occurs.
+
+        Parameters
+        ----------
+        mode : str
+            ``"fast"``, ``"medium"``, ``"slow"``, or the name of an annotator: then two people are
+            compared, and what needs probabilities is NaN.
+        annotator : str, optional
+            Whose labels are the truth. Default: the only annotator there is.
+        on : {"unseen", "all", "out-of-fold"}
+            ``"unseen"``: the selected trials that the models behind their results did not learn
+            from; those on which the best epoch was chosen are among them, and the attribute
+            ``n_validation_trials`` says how many. Models from elsewhere have seen none.
+            ``"all"``: these too. ``"out-of-fold"``: what cross-validation
+            (``train(…, folds=k)``) said of each trial by the models that it was kept from.
+        by : {"animal", "session", "trial"}, optional
+            One row each, along a first dimension of that name (a session is ``animal/session``).
+            Default: all frames and bouts together.
+        overlap : float
+            Smallest intersection over union at which a predicted bout counts as the labelled one.
+            Bouts are matched one to one, as many as possible, then with the largest sum of
+            intersections over unions. A bout is cut where it touches unlabelled frames; what is
+            left counts, but a cut edge has no onset or offset error.
+        thresholds : float or mapping of behavior to float, optional
+            Score ethograms by these thresholds instead of the stored ones, which stay.
+        progress : bool, optional
+            Show a bar over trials; default is the option ``progress``.
+
+        Returns
+        -------
+        xarray.Dataset
+            In memory, without any tie to the store; ``to_zarr`` and ``to_netcdf`` keep it.
+
+            By behavior: ``precision``, ``recall``, ``f1``, ``average_precision``, ``auroc``,
+            ``kappa``, ``support``, ``n_frames``, ``confusion`` (behavior, label, prediction);
+            ``bout_precision``, ``bout_recall``, ``bout_f1`` with the counts behind them;
+            ``onset_error`` (mean, positive where late) and ``onset_absolute_error`` in frames and,
+            as ``…_ms``, in milliseconds, and the same of the offset;
+            ``expected_calibration_error``, ``temperature`` and ``calibrated_error`` (the error
+            once logits are divided by that temperature; fitted on these very frames);
+            ``threshold``; ``curve_precision`` and ``curve_recall`` along ``curve_threshold``.
+
+            By group alone: ``f1_mean`` over the ``n_behaviors_in_mean`` behaviors whose F1 is
+            defined, ``f1_background``, ``f1_mean_with_background``. ``confusion_rate``
+            (class, predicted_class) says what is predicted where a class occurs.
+
+            A score whose definition is left open is NaN: recall and average precision of a
+            behavior that never occurs, precision of one never predicted, F1 where both are so.
+
+        Raises
+        ------
+        ArgumentError
+            If there is nothing to score, in particular no labelled trial that is unseen; the
+            message says what to do.
+
+        Examples
+        --------
+        >>> scores = ds.soup.evaluate("fast", "Ana", by="animal")  # doctest: +SKIP
+        >>> scores.f1.to_pandas()  # doctest: +SKIP
+        """
+        from soupxr import evaluation
+
+        return evaluation.evaluate(
+            self._ds,
+            mode,
+            annotator,
+            on=on,
+            by=by,
+            overlap=overlap,
+            thresholds=thresholds,
+            progress=progress,
+        )
+
+    def optimize_thresholds(
+        self,
+        mode: str,
+        annotator: str | None = None,
+        *,
+        on: Literal["held-out", "out-of-fold", "validation", "all"] = "held-out",
+        minimum_bout: Literal["labels", "keep"] | int = "labels",
+        score: Literal["f1", "informedness"] = "f1",
+    ) -> xr.Dataset:
+        """Fit thresholds and minimum bouts to labels, and put them into force.
+
+        They are kept in the store for the sequence model whose probabilities they were fitted to,
+        so that ``infer`` uses them from now on, and the ethogram of every complete trial of this
+        selection is derived anew from its stored probabilities. No network runs.
+
+        Each behavior has the threshold with the best score of 200 between 0 and 1, frame by frame.
+        Then of its minimum bouts, and of the threshold and minimum bout in force, the best by the
+        same score is taken; so it does not get worse on these trials. A behavior that no label
+        shows keeps what it has.
+
+        Parameters
+        ----------
+        mode : {"fast", "medium", "slow"}
+            Whose probabilities.
+        annotator : str, optional
+            Whose labels. Default: the only annotator there is.
+        on : {"held-out", "out-of-fold", "validation", "all"}
+            Labelled trials to fit on. ``"held-out"``: out-of-fold probabilities where there are
+            any, else the trials that the models were validated on. ``"all"``: every complete
+            trial, which is sound for models that were trained elsewhere.
+        minimum_bout : {"labels", "keep"} or int
+            ``"labels"``: the first percentile of the labelled bouts' lengths, or the length in
+            force, or none, whichever is best. ``"keep"``: the length in force. Or frames.
+        score : {"f1", "informedness"}
+            What to maximise; informedness is recall + specificity − 1.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``threshold``, ``minimum_bout`` and ``f1`` by behavior, each also as it was before
+            (``…_before``), ``support`` and ``n_frames``. F1 is that of the trials fitted on.
+
+        Raises
+        ------
+        ArgumentError
+            If there are no such trials, or results come from different sequence models.
+        """
+        from soupxr import thresholds
+
+        return thresholds.optimize_thresholds(
+            self._ds, mode, annotator, on=on, minimum_bout=minimum_bout, score=score
+        )
+
+    def plot(self, path: PathLike | None = None) -> Any:
+        """Draw an evaluation: bars of F1, precision-recall curves, a confusion matrix.
+
+        Parameters
+        ----------
+        path : path, optional
+            Save the picture there: ``.png``, ``.svg`` or ``.pdf``, or ``.html`` that can be
+            zoomed and fetches nothing from the network.
+
+        Returns
+        -------
+        holoviews.Layout or pathlib.Path
+            The picture; with ``path``, where it was saved.
+
+        Raises
+        ------
+        ArgumentError
+            If this Dataset is not what :meth:`evaluate` returned, or has several groups:
+            select one first, ``scores.sel(animal="M1").soup.plot()``.
+        """
+        from soupxr.dashboard import scores
+
+        if path is None:
+            return scores.evaluation_picture(self._ds)
+        return scores.save_evaluation(self._ds, path)
+
+    @property
+    def models(self) -> pd.DataFrame:
+        """Table of the models that were trained on this store, the newest last.
+
+        Columns: mode, kind, trained (UTC), metric and its value on the validation part, path,
+        there (whether the file still is), default (whether ``infer`` takes it).
+        """
+        from soupxr import known_models
+
+        return known_models.models_table(self._ds)
+
+    @property
+    def flow_generator(self) -> FlowGenerator:
+        """Optic flow: trained from video alone."""
+        return FlowGenerator(self._ds)
+
     @property
     def feature_extractor(self) -> FeatureExtractor:
         """The first stage alone: from video to features."""
@@ -277,94 +598,3 @@ class SoupAccessor:
     def sequence(self) -> SequenceModel:
         """The second stage alone: from features to ethograms."""
         return SequenceModel(self._ds)
-
-
-class FeatureExtractor:
-    """Flow generator and two-stream feature extractor of the selected trials."""
-
-    def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
-
-    def infer(
-        self,
-        mode: str = "fast",
-        flow_model_in: PathLike | None = None,
-        feature_model_in: PathLike | None = None,
-        *,
-        overwrite: bool = False,
-        features: Literal["float32", "float16"] = "float32",
-        image_size: int | tuple[int, int] | None = None,
-        preprocessing: Literal["antialias", "plain"] | None = None,
-        normalization: Normalization = None,
-        device: str | None = None,
-        precision: Literal["float32", "bfloat16"] | None = None,
-        batch_size: int | Literal["auto"] = "auto",
-        errors: Literal["raise", "warn"] = "raise",
-        progress: bool | None = None,
-    ) -> xr.Dataset:
-        """Extract and store features; parameters as :meth:`SoupAccessor.infer`.
-
-        A trial whose features the same models made with the same settings is skipped, unless
-        ``overwrite``. Read them with ``ds.soup.features(mode)``.
-        """
-        from soupxr.inference import run
-
-        return run.infer(
-            self._ds,
-            mode,
-            run.Request(
-                stages=("features",),
-                flow_model_in=flow_model_in,
-                feature_model_in=feature_model_in,
-                overwrite=overwrite,
-                features=features,
-                image_size=image_size,
-                preprocessing=preprocessing,
-                normalization=normalization,
-                device=device,
-                precision=precision,
-                batch_size=batch_size,
-                errors=errors,
-                progress=progress,
-            ),
-        )
-
-
-class SequenceModel:
-    """Sequence model of the selected trials."""
-
-    def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
-
-    def infer(
-        self,
-        mode: str = "fast",
-        model_in: PathLike | None = None,
-        *,
-        overwrite: bool = False,
-        thresholds: Mapping[str, float] | float | None = None,
-        minimum_bout: int | Mapping[str, int] | None = None,
-        device: str | None = None,
-        errors: Literal["raise", "warn"] = "raise",
-        progress: bool | None = None,
-    ) -> xr.Dataset:
-        """Make probabilities and ethograms from stored features; no video is read.
-
-        Parameters as :meth:`SoupAccessor.infer`. A trial without features fails with that reason.
-        """
-        from soupxr.inference import run
-
-        return run.infer(
-            self._ds,
-            mode,
-            run.Request(
-                stages=("sequence",),
-                sequence_model_in=model_in,
-                overwrite=overwrite,
-                thresholds=thresholds,
-                minimum_bout=minimum_bout,
-                device=device,
-                errors=errors,
-                progress=progress,
-            ),
-        )

@@ -150,7 +150,7 @@ def threshold_curves(
     tried = default_thresholds() if thresholds is None else np.asarray(thresholds, np.float64)
     if tried.ndim != 1 or not tried.size or np.any(np.diff(tried) < 0):
         raise ArgumentError(expected("thresholds", "one row of rising numbers", thresholds))
-    confusion = _confusion_by_threshold(probability, label, tried)
+    confusion = confusion_by_threshold(probability, label, tried)
     (tn, fp), (fn, tp) = confusion
     precision, recall = _over(tp, tp + fp), _over(tp, tp + fn)
     hit_rate, false_alarm_rate = tp / (tp + fn + RATE_FLOOR), fp / (fp + tn + RATE_FLOOR)
@@ -289,7 +289,7 @@ def _labelled_frames(
     return probabilities, labels[labelled] == 1
 
 
-def _confusion_by_threshold(
+def confusion_by_threshold(
     probability: NDArray[np.floating], label: NDArray[np.bool_], thresholds: Floats
 ) -> Counts:
     """Count frames by [label][prediction][threshold][class], from one histogram a class.

@@ -23,7 +23,7 @@ from soupxr.metrics import (
     threshold_curves,
 )
 
-PARITY = Path(__file__).resolve().parents[2] / "shared" / "parity"
+PARITY = Path(__file__).resolve().parents[3] / "shared" / "parity"
 CURVES = {
     "thresholds": "thresholds",
     "accuracy": "accuracy",
