@@ -35,6 +35,11 @@ class Augmentation:
         Largest angle, in degrees, either way; black where nothing was.
     rotate : float, default 0.5
         Probability of a rotation.
+    zoom : float, default 0
+        Largest relative change of size, either way, drawn for every sample.
+    shift : float, default 0
+        Largest shift in either direction, as a part of the picture, drawn for every sample. Zoom
+        and shift help where cameras stand a little differently from one animal to the next.
     jitter : float, default 0.5
         Probability of changed colours.
     brightness, contrast, saturation : float, default 0.25, 0.1, 0.1
@@ -49,6 +54,8 @@ class Augmentation:
     flip_vertically: float = 0.0
     rotation: float = 10.0
     rotate: float = 0.5
+    zoom: float = 0.0
+    shift: float = 0.0
     jitter: float = 0.5
     brightness: float = 0.25
     contrast: float = 0.1
@@ -83,15 +90,18 @@ class Augmentation:
     # ---------------------------------------------------------------- drawing
 
     def _moves(self, n: int, generator: torch.Generator) -> Tensor:
-        """Where each pixel comes from: (N, 2, 2), a rotation and mirror about the centre."""
-        draw = torch.rand(n, 4, generator=generator)
+        """Where each pixel comes from: (N, 2, 3), turned, mirrored and scaled about the centre."""
+        draw = torch.rand(n, 7, generator=generator)
         turned = draw[:, 0] < self.rotate
         angle = torch.where(turned, (2 * draw[:, 1] - 1) * math.radians(self.rotation), 0.0)
-        mirror_x = torch.where(draw[:, 2] < self.flip, -1.0, 1.0)
-        mirror_y = torch.where(draw[:, 3] < self.flip_vertically, -1.0, 1.0)
+        scale = 1 + self.zoom * (2 * draw[:, 4] - 1)
+        mirror_x = torch.where(draw[:, 2] < self.flip, -scale, scale)
+        mirror_y = torch.where(draw[:, 3] < self.flip_vertically, -scale, scale)
         cos, sin = angle.cos(), angle.sin()
-        rows = torch.stack([cos * mirror_x, -sin * mirror_y, sin * mirror_x, cos * mirror_y], 1)
-        return rows.view(n, 2, 2)
+        rows = [cos * mirror_x, -sin * mirror_y, sin * mirror_x, cos * mirror_y]
+        # Half a picture is 1 in the coordinates of a sampling grid.
+        shift = 2 * self.shift * (2 * draw[:, 5:] - 1)
+        return torch.cat([torch.stack(rows, 1).view(n, 2, 2), shift.unsqueeze(2)], dim=2)
 
     def _colors(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """One linear map of colours a sample: matrix (N, 3, 3); brightness and contrast (N,).
@@ -129,14 +139,13 @@ def _hue_rotation(turns: Tensor) -> Tensor:
 
 
 def _moved(clips: Tensor, moves: Tensor) -> Tensor:
-    """Clips whose pixels come from where ``moves`` (N, 2, 2) says, black from outside."""
-    straight = (moves == torch.eye(2)).all(dim=2).all(dim=1)
-    if straight.all():
+    """Clips whose pixels come from where ``moves`` (N, 2, 3) says, black from outside."""
+    if torch.equal(moves, torch.eye(2, 3).expand_as(moves)):
         return clips
     n, frames, colors, height, width = clips.shape
     # Angles are those of the picture: x and y count in pixels, not in half widths and heights.
-    aspect = torch.tensor([[1.0, height / width], [width / height, 1.0]])
-    theta = functional.pad(moves * aspect, (0, 1)).to(clips)
+    aspect = torch.tensor([[1.0, height / width, 1.0], [width / height, 1.0, 1.0]])
+    theta = (moves * aspect).to(clips)
     grid = functional.affine_grid(theta, [n, 1, height, width], align_corners=False)
     flat = clips.reshape(n, frames * colors, height, width)
     moved = functional.grid_sample(flat, grid, mode="bilinear", align_corners=False)
@@ -145,7 +154,8 @@ def _moved(clips: Tensor, moves: Tensor) -> Tensor:
 
 def _recolored(clips: Tensor, matrix: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
     """Clips whose colours went through ``matrix``, with contrast about each sample's mean."""
-    if torch.allclose(matrix, torch.eye(3)):
+    # No more than the rounding of a hue rotation by nothing.
+    if torch.allclose(matrix, torch.eye(3), atol=1e-6) and bool((contrast == 1).all()):
         return clips
     luma = torch.tensor(LUMA).to(clips).view(1, 1, 3, 1, 1)
     mean = (clips * luma).sum(dim=2).mean(dim=(1, 2, 3)) * brightness.to(clips)

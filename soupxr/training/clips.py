@@ -165,12 +165,13 @@ def random_batches(
     ------
     ClipBatch
         One for each of ``batches``, each of full size: where clips could not be read, others of the
-        same batch stand in, and the batch before for one that has none left.
+        same batch stand in, and the batch before for one that has none left; for the first ones,
+        the one after.
 
     Raises
     ------
     TrainingError
-        If not even the first batch can be read.
+        If nothing can be read.
     """
     guard = _Guard()
     before: list[_Read] = []
@@ -181,20 +182,23 @@ def random_batches(
 
         waiting: deque[list[Future[_Read | None]]] = deque()
         todo = iter(batches)
+        owed: list[int] = []
         try:
             while True:
                 waiting.extend(submit(batch) for batch in islice(todo, LOOK_AHEAD - len(waiting)))
                 if not waiting:
-                    return
+                    break
                 futures = waiting.popleft()
+                owed.append(len(futures))
                 before = [clip for future in futures if (clip := future.result())] or before
                 guard.tell()
-                if not before:
-                    raise TrainingError(
-                        "none of the first videos can be read; the warnings say why. "
-                        "Put them right, or remove these trials."
-                    )
-                yield _stack(trials, list(islice(cycle(before), len(futures))))
+                while before and owed:
+                    yield _stack(trials, list(islice(cycle(before), owed.pop(0))))
+            if owed:
+                raise TrainingError(
+                    "none of the videos can be read; the warnings say why. "
+                    "Put them right, or remove these trials."
+                )
         finally:
             for future in chain.from_iterable(waiting):
                 future.cancel()

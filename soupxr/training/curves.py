@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,17 +43,21 @@ def save_curves(
     for name in history[-1]:
         if name.startswith(stem) and name != metric:
             values = [row.get(name, float("nan")) for row in history]
-            right.plot(epochs, values, lw=PALE, alpha=0.8, label=name.removeprefix(stem))
+            label = name.removeprefix(stem)
+            right.plot(epochs, values, marker=".", ms=4, lw=PALE, alpha=0.8, label=label)
     values = [row[metric] for row in history]
     right.plot(epochs, values, color="black", marker=".", lw=FINE, label=metric)
-    best = values.index(max(values) if rising else min(values))
-    right.axvline(epochs[best], color="0.6", ls=":", label=f"best: {values[best]:.3f}")
+    numbers = [value for value in values if not math.isnan(value)]
+    if numbers:
+        best = values.index(max(numbers) if rising else min(numbers))
+        right.axvline(epochs[best], color="0.6", ls=":", label=f"best: {values[best]:.3f}")
     right.set(xlabel="epoch", ylabel=f"{metric.replace('_', ' ')}, validation part")
     if rising:
         right.set_ylim(-0.02, 1.02)
     right.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(title)
     figure.savefig(path, dpi=120)

@@ -188,15 +188,25 @@ def pixel_statistics(material: Material, trials: Sequence[LabelledTrial]) -> Sta
     """Mean and deviation of pixels over every tenth frame of the training part.
 
     Of more than 64 trials, 64 are taken, evenly.
+
+    Raises
+    ------
+    TrainingError
+        If none of them can be read.
     """
     statistics = Statistics()
+    faults = []
     places = np.linspace(0, len(trials) - 1, min(len(trials), STATISTICS_TRIALS)).round()
     for place in places.astype(int):
         trial = trials[place].trial
         try:
             trial_statistics(_infos(material, trial), trial.n_frames, into=statistics)
-        except VideoError:
-            continue  # told where clips are opened
+        except VideoError as fault:
+            faults.append(f"{trial.key}: {fault}")  # told where clips are opened
+    if len(faults) == len(places):
+        raise TrainingError(
+            f"none of these trials of the training part can be read:{listed(faults)}"
+        )
     return statistics
 
 

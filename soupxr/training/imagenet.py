@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
@@ -53,5 +54,10 @@ def imagenet_weights(backbone: str) -> dict[str, Tensor]:
         raise DownloadError(
             f"{url}: the ImageNet weights cannot be fetched ({error}). On a machine without a "
             f'network put that file into {folder}, or pass init="random".'
+        ) from None
+    except (UnpicklingError, EOFError) as error:
+        raise DownloadError(
+            f"{folder}/{url.rsplit('/', 1)[-1]}: expected the ImageNet weights of {url}, but the "
+            f'file holds something else ({error}). Remove it, or pass init="random".'
         ) from None
     return weights

@@ -43,8 +43,9 @@ def train(ds: xr.Dataset, mode: str, request: TrainingRequest) -> Checkpoint:
     folder = RunFolder.open(request.folder, resume=request.resume)
     run = _Run(ds, get_mode(mode), request)
     split = Split.from_plain(folder.recorded_split) if folder.recorded_split else run.split()
-    run.begin(folder, split)
-    run.cross_validate()
+    if request.folds is not None:
+        run.begin(folder, split)
+        run.cross_validate()
     found = run.train(folder, split)
     run.register(found, folder)
     return found
@@ -122,9 +123,7 @@ class _Run:
         )
 
     def cross_validate(self) -> None:
-        """Train once for every fold, where that is asked for."""
-        if self.request.folds is None:
-            return
+        """Train once for every fold."""
         if self.request.kind == "feature_extractor":
             cross_validate_features(self.material, self.request, self._train_fold)
             return
@@ -180,11 +179,12 @@ class _Run:
     ) -> Checkpoint:
         """Train one network in one folder."""
         request = self.request
-        self.begin(folder, split, held_out)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(request.seed)
             stage = self._stage(split, self.recordings if recordings is None else recordings)
             task = stage.task()
+        # Not before: a call that cannot begin must not occupy the folder.
+        self.begin(folder, split, held_out)
         facts = {name: value for name, value in folder.facts.items() if name != "finished"}
 
         def save(path: Path, epoch: int) -> None:

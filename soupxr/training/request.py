@@ -85,6 +85,7 @@ class TrainingRequest:
             "training_steps": 1,
             "validation_steps": 1,
             "flow_window": 2,
+            "folds": 2,
             "seed": 0,
         }.items():
             value = getattr(self, name)
@@ -106,6 +107,9 @@ class TrainingRequest:
             if not isinstance(value, numbers.Real) or not low < float(value) < high:
                 told = f"a number between {max(low, 0):g} and {high:g}"
                 raise ArgumentError(expected(name, told, value))
+        augmentation: Any = self.augmentation
+        if not isinstance(augmentation, Augmentation | None):
+            raise ArgumentError(expected("augmentation", "None or an Augmentation", augmentation))
         if self.image_size is not None and not all(
             is_whole(side) and side >= SMALLEST_SIDE for side in self.sides or (0,)
         ):
@@ -175,6 +179,8 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, (tuple, list)):
         return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
     if isinstance(value, np.generic):
         return value.item()
     return value

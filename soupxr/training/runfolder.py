@@ -29,6 +29,8 @@ __all__ = ["RunFolder"]
 
 #: Arguments that may differ when a run is resumed.
 RELAXED = ("max_epochs", "device", "num_workers")
+#: What every ``run.json`` says.
+RECORDED = {"kind", "mode", "arguments", "split", "inputs", "started"}
 
 
 class RunFolder:
@@ -84,7 +86,12 @@ class RunFolder:
             return {}
         except (OSError, ValueError) as error:
             raise TrainingError(f"{path / 'run.json'}: cannot be read ({error}).") from None
-        return dict(facts)
+        if not isinstance(facts, dict) or not facts.keys() >= RECORDED:
+            raise TrainingError(
+                f"{path / 'run.json'}: expected the record of a training run, but it is another "
+                "file. Choose another folder."
+            )
+        return facts
 
     # ---------------------------------------------------------------- beginning
 

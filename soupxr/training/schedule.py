@@ -119,4 +119,5 @@ def oversampling_weights(
     fraction = occurs.sum(axis=0) / len(labels)
     weight = np.where(fraction > 0, np.maximum(fraction, 1e-12), 1.0) ** -exponent
     total = occurs @ weight
-    return np.asarray(np.where(total > 0, total, weight[fraction > 0].min(initial=1.0)))
+    commonest = weight[fraction.argmax()]
+    return np.asarray(np.where(total > 0, total, commonest))

@@ -21,7 +21,7 @@ class ValidationScores:
     thresholds : ndarray, (K,)
         At which each class has its best F1 on these frames; 0.5 where it was not labelled.
     f1 : ndarray, (K,)
-        At these thresholds; NaN for a class that neither occurs nor was labelled.
+        At these thresholds; NaN for a class that occurs on none of these frames.
     """
 
     thresholds: npt.NDArray[np.float64]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from soupxr.errors import ArgumentError, expected
+from soupxr.schema import is_whole
 
 __all__ = ["Group", "Split", "TrialSummary", "make_folds", "make_split"]
 
@@ -24,8 +25,8 @@ GROUPS: tuple[str, ...] = get_args(Group)
 #: Part of the frames that is kept back, as far as whole groups allow.
 VALIDATION = 0.2
 LEAST_TRIALS = 3
-#: Random divisions that are compared; with few groups, all that there are come up.
-TRIES = 2000
+#: Divisions that are compared: all that there are, or else random ones.
+TRIES = 4096
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,10 @@ def make_split(
 ) -> Split:
     """Divide trials into a part to learn from and a part to validate on.
 
-    Of many random divisions of whole groups the one is taken in which the fewest behaviors lack in
-    either part, then the one whose validation part is nearest to the wanted size, overall and for
-    each behavior.
+    Of the divisions of whole groups (all of them where they are few, else many random ones and
+    what moving single groups makes of the best) the one is taken in which the fewest behaviors lack
+    in either part, then the one whose validation part is nearest to the wanted size, overall and
+    for each behavior.
 
     Parameters
     ----------
@@ -141,7 +143,7 @@ def make_folds(
     list of tuple of str
         Keys of each fold's trials.
     """
-    if not isinstance(n_folds, int) or isinstance(n_folds, bool) or n_folds < 2:
+    if not is_whole(n_folds) or n_folds < 2:
         raise ArgumentError(expected("folds", "a whole number from 2", n_folds))
     by, members, weights = _grouped(trials, group, least=n_folds)
     chosen = _best_division(weights, np.full(n_folds, 1 / n_folds), seed)
@@ -168,6 +170,9 @@ def _grouped(
         raise ArgumentError(expected("group", f"one of {', '.join(map(repr, GROUPS))}", group))
     counts = {by: len({trial.group(by) for trial in trials}) for by in GROUPS}
     by = group or next((by for by in GROUPS if counts[by] >= least), "trial")
+    if counts["trial"] < least:
+        told = f"at most {counts['trial']}, as there are trials to learn from"
+        raise ArgumentError(expected("folds", told, least, "Ask for fewer, or label more trials."))
     if counts[by] < least:
         raise ArgumentError(
             expected(
@@ -188,28 +193,58 @@ def _best_division(
     weights: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], seed: int
 ) -> npt.NDArray[np.intp]:
     """Part of each group (group,), such that the parts have about the wanted sizes."""
-    rng = np.random.default_rng(seed)
-    totals = weights.sum(axis=0)
-    shares = weights / np.maximum(totals, 1)
-    best, best_cost = None, (np.inf, np.inf)
-    for _ in range(TRIES):
-        parts = _draw(len(weights), wanted, rng)
-        held = np.stack([shares[parts == part].sum(axis=0) for part in range(len(wanted))])
-        # Column 0 counts frames, the others the occurrences of each behavior.
-        lacking = int(np.sum((held[:, 1:] == 0) & (totals[1:] > 0)))
-        deviation = np.abs(held - wanted[:, None])[:, totals > 0]
-        cost = (lacking, float(deviation[:, 0].sum() + deviation.mean()))
-        if cost < best_cost:
-            best, best_cost = parts, cost
-    return cast(npt.NDArray[np.intp], best)
+    tried = _divisions(len(weights), wanted, np.random.default_rng(seed))
+    held = np.stack([(tried == part) @ weights for part in range(len(wanted))], axis=1)
+    return _improved(tried[_costs(held, wanted).argmin()], weights, wanted)
 
 
-def _draw(
+def _divisions(
     count: int, wanted: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> npt.NDArray[np.intp]:
-    """A random division of ``count`` groups in which no part is empty."""
-    order = rng.permutation(count)
-    parts = np.empty(count, dtype=np.intp)
-    parts[order[: len(wanted)]] = np.arange(len(wanted))
-    parts[order[len(wanted) :]] = rng.choice(len(wanted), count - len(wanted), p=wanted)
-    return parts
+    """All divisions of ``count`` groups, shuffled, or many random ones: (division, group)."""
+    n_parts = len(wanted)
+    if n_parts**count <= TRIES:
+        every = rng.permutation(n_parts**count)
+        return np.stack(np.unravel_index(every, (n_parts,) * count), axis=1)
+    drawn = rng.choice(n_parts, (TRIES, count), p=wanted)
+    # So that no part is empty, some group is given to each.
+    given = rng.random((TRIES, count)).argsort(axis=1)[:, :n_parts]
+    np.put_along_axis(drawn, given, np.arange(n_parts)[None], axis=1)
+    return drawn.astype(np.intp)
+
+
+def _costs(
+    held: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """How bad divisions are (…,), of what each part holds (…, part, 1 + behavior).
+
+    Column 0 counts frames, the others the occurrences of each behavior.
+    """
+    totals = held.sum(axis=-2, keepdims=True)
+    occurs = totals > 0
+    lacking = ((held == 0) & occurs)[..., 1:].sum(axis=(-2, -1))
+    deviation = np.abs(held / np.maximum(totals, 1) - wanted[:, None]) * occurs
+    off = deviation[..., 0].sum(axis=-1) + deviation.sum(axis=(-2, -1)) / (
+        len(wanted) * occurs.sum(axis=(-2, -1))
+    )
+    # ``off`` is at most 3. It is rounded, so that equally good divisions are.
+    costs = 4 * lacking + np.round(off, 9)
+    return np.asarray(np.where((held[..., 0] == 0).any(axis=-1), np.inf, costs))
+
+
+def _improved(
+    parts: npt.NDArray[np.intp],
+    weights: npt.NDArray[np.float64],
+    wanted: npt.NDArray[np.float64],
+) -> npt.NDArray[np.intp]:
+    """A division from which no single group can be moved for the better."""
+    parts, one_of = parts.copy(), np.eye(len(wanted))
+    while True:
+        there = one_of[parts]
+        held = there.T @ weights
+        change = (one_of - there[:, None])[..., None] * weights[:, None, None]
+        costs = _costs(held + change, wanted)  # (group, part that it moves to)
+        group, part = np.unravel_index(costs.argmin(), costs.shape)
+        if costs[group, part] >= _costs(held, wanted):
+            return parts
+        parts[group] = part

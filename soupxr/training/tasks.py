@@ -95,6 +95,12 @@ class Task(pl.LightningModule):
             self.plateau.load_state_dict(self._plateau_state)
         return optimizer
 
+    def on_fit_start(self) -> None:
+        """End a run at once that was over when it was interrupted."""
+        lr = self.plateau.get_last_lr()[0]
+        if self.history and self.schedule.is_over(int(self.history[-1]["epoch"]), lr):
+            self.trainer.should_stop = True
+
     def transfer_batch_to_device(self, batch: Any, device: torch.device, _index: int) -> Any:
         """Batches know how they are moved."""
         return batch.to(device)
@@ -241,6 +247,7 @@ class FlowTask(_PictureTask):
 
     def validation_figures(self) -> dict[str, float]:
         """Mean of every part over all pairs of frames."""
+        _require_validation(self._parts)
         means = torch.cat(self._parts, dim=1).mean(dim=1).tolist()
         self._parts.clear()
         return dict(zip(("ssim_loss", "l1_loss", "smoothness_loss"), means, strict=True))
@@ -260,9 +267,19 @@ class _Classified:
 
     def score(self) -> ValidationScores | None:
         """Score all of it and forget it; None where a probability is not a number."""
+        _require_validation(self.labels)
         probability, label = np.concatenate(self.probabilities), np.concatenate(self.labels)
         self.probabilities, self.labels = [], []
         return validation_scores(probability, label) if np.isfinite(probability).all() else None
+
+
+def _require_validation(parts: Sequence[Any]) -> None:
+    """Stop where all trials of the validation part have become unreadable."""
+    if not parts:
+        raise TrainingError(
+            "no trial of the validation part can be read; the warnings say why. "
+            "Put them right, or remove these trials."
+        )
 
 
 def _figures(
