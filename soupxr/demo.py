@@ -1,14 +1,19 @@
-"""The main job on rendered trials, end to end: what ``soupxr demo`` and ``make demo`` run."""
+"""The whole job on rendered trials, from labels to an animal that no model has seen.
+
+What ``soupxr demo`` and ``make demo`` run.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 import soupxr as sx
@@ -17,55 +22,169 @@ from soupxr.errors import ArgumentError, expected
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["run"]
+__all__ = ["SMALLEST", "Effort", "run"]
 
-IMAGE_SIZE = (64, 64)
-N_FRAMES = 250
-NORMALIZATION = ((0.35, 0.35, 0.35), (0.2, 0.2, 0.2))
+MODE = "fast"
+ANNOTATOR = "truth"
+LEARNT_FROM, HELD_OUT = ("M1", "M2"), "M3"
 
 Say = Callable[[str], object]
 
 
-def run(out: Path, say: Say, *, n_frames: int = N_FRAMES, seed: int = 0) -> xr.Dataset:
-    """Render trials, infer them, and draw their ethograms.
+@dataclass(frozen=True)
+class Effort:
+    """How much is rendered and learnt.
+
+    Parameters
+    ----------
+    trials : int
+        Trials of each of the two sessions of an animal.
+    n_frames : int
+        Frames of a trial.
+    image_size : (height, width)
+        Of the networks' input, in pixels.
+    difficulty : float
+        Of the rendered trials, 0 to 1.
+    flow, features, sequence : dict
+        How long each stage learns.
+    """
+
+    trials: int = 4
+    n_frames: int = 300
+    image_size: tuple[int, int] = (64, 80)
+    difficulty: float = 0.5
+    flow: tuple[tuple[str, Any], ...] = (
+        ("batch_size", 16),
+        ("initial_lr", 1e-3),
+        ("max_epochs", 1),
+        ("training_steps", 60),
+        ("validation_steps", 4),
+    )
+    features: tuple[tuple[str, Any], ...] = (
+        ("batch_size", 32),
+        ("initial_lr", 5e-4),
+        ("max_epochs", 4),
+        ("training_steps", 60),
+        ("validation_steps", 40),
+    )
+    sequence: tuple[tuple[str, Any], ...] = (
+        ("batch_size", 4),
+        ("initial_lr", 1e-3),
+        ("max_epochs", 20),
+    )
+
+
+#: Shows that everything runs; too little to learn anything.
+SMALLEST = Effort(
+    trials=1,
+    n_frames=60,
+    image_size=(32, 32),
+    flow=(("batch_size", 2), ("max_epochs", 1), ("training_steps", 1), ("validation_steps", 1)),
+    features=(("batch_size", 2), ("max_epochs", 1), ("training_steps", 2)),
+    sequence=(("batch_size", 2), ("max_epochs", 2)),
+)
+
+
+def run(out: Path, say: Say, *, effort: Effort | None = None, seed: int = 0) -> xr.Dataset:
+    """Render animals, learn from two of them, and infer and judge the third.
 
     Parameters
     ----------
     out : Path
-        Folder for videos, store and pictures; an earlier demo in it is replaced.
+        Folder for videos, store, models and pictures; an earlier demo in it is replaced.
     say : callable
         Told, line by line, what happens.
-    n_frames : int
-        Length of each trial.
+    effort : Effort, optional
+        How much is done.
     seed : int
-        Of the renderer and the weights.
+        Of the renderer and of training.
 
     Returns
     -------
     xarray.Dataset
-        The store with its results.
+        Scores on the animal that was kept back, as ``ds.soup.evaluate`` returns them.
 
     Raises
     ------
     ArgumentError
         If ``out`` holds something that is no demo.
     """
+    effort = effort or Effort()
+    videos, store = _fresh_folders(out)
+    with _timed("1. Rendering three animals, seen from the side and from the front", say):
+        ds = _rendered(videos, store, effort, seed)
+    is_learnt_from = ds.animal.isin(LEARNT_FROM)
+    known, new = ds.isel(trial=is_learnt_from), ds.isel(trial=~is_learnt_from)
+    _learn(known, out / "models", effort, seed, say)
+    with _timed(f"5. Inferring {HELD_OUT}, which no model has seen", say):
+        new = new.soup.infer(mode=MODE)
+    scores: xr.Dataset = new.soup.evaluate(mode=MODE, annotator=ANNOTATOR)
+    say(f"\n{ds.soup.trials.to_string(index=False)}\n")
+    say(f"On {HELD_OUT}, which was kept back:\n{_table(scores).to_string()}\n")
+    say(f"mean F1 {float(scores.f1_mean):.2f}\n")
+    for name, picture in _draw(new, scores, out):
+        say(f"{name:<12}{picture}")
+    return scores
+
+
+def _rendered(videos: Path, store: Path, effort: Effort, seed: int) -> xr.Dataset:
+    """A store of three animals with the truth as annotation, and frames cached for training."""
     from soupxr.synthetic import write_dataset
 
-    videos, store = _fresh_folders(out)
-    say("1. Rendering four trials of two animals, seen from the side and from the front")
-    truth = write_dataset(videos, animals=2, sessions=1, trials=2, n_frames=n_frames, seed=seed)
-    say("2. Making untrained networks of mode fast: what they say means nothing yet")
-    models = write_untrained_models(out / "models", seed=seed)
-    say(f"3. Adding the trials to {store} and inferring their ethograms")
+    truth = write_dataset(
+        videos,
+        animals=(*LEARNT_FROM, HELD_OUT),
+        sessions=2,
+        trials=effort.trials,
+        n_frames=effort.n_frames,
+        difficulty=effort.difficulty,
+        seed=seed,
+    )
     ds: xr.Dataset = sx.create(store, data_root=videos)
-    for animal in sorted(path.name for path in videos.iterdir() if path.is_dir()):
+    for animal in (*LEARNT_FROM, HELD_OUT):
         ds = ds.soup.add_item(animal, experiment="table")
-    ds = ds.soup.infer(mode="fast", **models)
-    say(f"\n{ds.soup.trials.to_string(index=False)}\n")
-    for picture in draw(ds, truth, out):
-        say(f"ethograms   {picture}")
+    ds = ds.soup.annotate(truth, annotator=ANNOTATOR, trials="selected")
+    ds.isel(trial=ds.animal.isin(LEARNT_FROM)).soup.cache_frames(effort.image_size)
     return ds
+
+
+def _learn(known: xr.Dataset, models: Path, effort: Effort, seed: int, say: Say) -> None:
+    """Train all three stages."""
+    from soupxr.training.augment import Augmentation
+
+    # The rig does not turn, and its pictures are grey; lamp and camera differ a little.
+    augmentation = Augmentation(
+        flip=0.0, gray=0.0, zoom=0.05, shift=0.05, brightness=0.5, contrast=0.3
+    )
+    common: dict[str, Any] = {"mode": MODE, "group": "session", "seed": seed}
+    common["stop_method"] = "num_epochs"
+    with _timed("2. Training the flow generator, from video alone", say):
+        known.soup.flow_generator.train(
+            model_out=models / "flow",
+            image_size=effort.image_size,
+            augmentation=augmentation,
+            **common,
+            **dict(effort.flow),
+        )
+    with _timed(f"3. Training the feature extractor on {' and '.join(LEARNT_FROM)}", say):
+        known.soup.feature_extractor.train(
+            model_out=models / "features",
+            augmentation=augmentation,
+            **common,
+            **dict(effort.features),
+        )
+    with _timed("4. Extracting features, and training the sequence model on them", say):
+        known.soup.feature_extractor.infer(mode=MODE)
+        known.soup.sequence.train(model_out=models / "sequence", **common, **dict(effort.sequence))
+
+
+@contextmanager
+def _timed(what: str, say: Say) -> Iterator[None]:
+    """Say what is done, and how long it took."""
+    say(what)
+    started = time.perf_counter()
+    yield
+    say(f"   {time.perf_counter() - started:.0f} s")
 
 
 def _fresh_folders(out: Path) -> tuple[Path, Path]:
@@ -83,79 +202,30 @@ def _fresh_folders(out: Path) -> tuple[Path, Path]:
     return videos, store
 
 
-def write_untrained_models(folder: Path, *, seed: int = 0) -> dict[str, Path]:
-    """Write checkpoints of mode fast with random weights; return them as arguments of ``infer``."""
-    import torch
-
-    from soupxr.models import checkpoint
-    from soupxr.models.tgmj import TGMJ
-    from soupxr.models.two_stream import HiddenTwoStream
-    from soupxr.modes import BEHAVIORS, MODES
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        extractor = HiddenTwoStream(MODES["fast"], 1 + len(BEHAVIORS))
-        sequence = TGMJ(1 + len(BEHAVIORS))
-    paths = {
-        "feature_model_in": folder / "features.ckpt",
-        "sequence_model_in": folder / "tgmj.ckpt",
-    }
-    checkpoint.write(
-        paths["feature_model_in"],
-        kind="feature_extractor",
-        mode="fast",
-        model=extractor,
-        behaviors=BEHAVIORS,
-        window=extractor.window,
-        image_size=IMAGE_SIZE,
-        preprocessing="antialias",
-        normalization=NORMALIZATION,
-    )
-    checkpoint.write(
-        paths["sequence_model_in"],
-        kind="sequence",
-        mode="fast",
-        model=sequence,
-        behaviors=BEHAVIORS,
-        window=None,
-        image_size=None,
-        preprocessing=None,
-        normalization=None,
-    )
-    return paths
+def _table(scores: xr.Dataset) -> pd.DataFrame:
+    """The scores that people ask for first."""
+    names = ["f1", "precision", "recall", "bout_f1", "onset_absolute_error_ms"]
+    table = scores[names].reset_coords(drop=True).to_dataframe()
+    return table.rename(columns={"onset_absolute_error_ms": "onset off by (ms)"}).round(2)
 
 
-def draw(ds: xr.Dataset, truth: pd.DataFrame, out: Path) -> list[Path]:
-    """Draw all ethograms of mode fast, and the truth, as a PNG and as a page without a network."""
+def _draw(ds: xr.Dataset, scores: xr.Dataset, out: Path) -> Iterator[tuple[str, Path]]:
+    """Draw the truth against the prediction, and the scores: as PNG, and as pages."""
     from soupxr.dashboard.ethogram import ethogram_overview, save_ethogram
 
     inferred, true = {}, {}
     for i, key in enumerate(ds.indexes["trial"]):
         trial = ds.isel(trial=i, frame=slice(int(ds.n_frames[i])))
         name = "/".join(map(str, key))
-        inferred[name] = trial.ethogram.sel(mode="fast")
-        true[name] = _true_ethogram(truth, trial)
-    fps, title = float(ds.fps[0]), "Untrained networks (bright) and the truth (pale)"
-    still = ethogram_overview(inferred, truth=true, fps=fps, title=title, backend="matplotlib")
-    page = ethogram_overview(inferred, truth=true, fps=fps, title=title, backend="bokeh")
-    return [
-        save_ethogram(still, out / "ethograms.png"),
-        save_ethogram(page, out / "ethograms.html"),
-    ]
-
-
-def _true_ethogram(truth: pd.DataFrame, trial: xr.Dataset) -> npt.NDArray[np.int8]:
-    """Ethogram (frame, behavior) of one trial, from the table of true bouts."""
-    from soupxr.bouts import bouts_to_mask
-
-    of_trial = truth[
-        (truth.animal == trial.animal.item())
-        & (truth.session == trial.session.item())
-        & (truth.trial_id == trial.trial_id.item())
-    ]
-    masks = (
-        bouts_to_mask(of_trial.loc[of_trial.behavior == name, ["start", "stop"]], trial.frame.size)
-        for name in trial.behavior.values
+        inferred[name] = trial.ethogram.sel(mode=MODE)
+        true[name] = np.asarray(trial.annotation.sel(annotator=ANNOTATOR))
+    fps = float(ds.fps[0])
+    title = f"{HELD_OUT}: the prediction (bright) and the truth (pale)"
+    backends: tuple[tuple[Literal["matplotlib", "bokeh"], str], ...] = (
+        ("matplotlib", "png"),
+        ("bokeh", "html"),
     )
-    return np.stack(list(masks), axis=1)
+    for backend, ending in backends:
+        picture = ethogram_overview(inferred, truth=true, fps=fps, title=title, backend=backend)
+        yield "ethograms", save_ethogram(picture, out / f"ethograms.{ending}")
+        yield "scores", scores.soup.plot(out / f"scores.{ending}")

@@ -348,7 +348,7 @@ class SequenceModel:
         The features have to be there (``ds.soup.feature_extractor.infer(mode)``). Trials are
         divided as for the feature extractor that made them, so that the validation part is new to
         both. The best epoch is the one with the largest mean F1, background included; the
-        thresholds at which it has it, and the shortest bouts of the labels, go into the checkpoint.
+        thresholds at which it has it go into the checkpoint.
         Parameters that are not told here are those of :meth:`FlowGenerator.train` and
         :meth:`FeatureExtractor.train`.
 

@@ -102,10 +102,16 @@ class TGMLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         kernels, biases = self.kernels()
         before = (self.filter_length - 1) // 2
+        n, _, features, _ = x.shape
+        # Every feature's course by itself: as one row each of a 1-D convolution, which trains almost
+        # twice as fast on CPUs as a 2-D one with kernels one row high.
+        rows = x.transpose(1, 2).flatten(0, 1)
         if self.filter_length % 2 == 0:
-            x = functional.pad(x, (0, 1))
-        out = functional.conv2d(x, kernels.unsqueeze(2).to(x.dtype), biases, padding=(0, before))
-        return out if biases is None else functional.relu_(out)
+            rows = functional.pad(rows, (0, 1))
+        out = functional.conv1d(rows, kernels.to(x.dtype), biases, padding=before)
+        if biases is not None:
+            out = functional.relu_(out)
+        return out.view(n, features, self.c_out, -1).transpose(1, 2)
 
 
 class TGMJ(nn.Module):

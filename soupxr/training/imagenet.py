@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pickle import UnpicklingError
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import torch
 from torch import Tensor
@@ -51,6 +51,8 @@ def imagenet_weights(backbone: str) -> dict[str, Tensor]:
             progress=bool(get_option("progress")),
         )
     except (URLError, OSError, RuntimeError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         raise DownloadError(
             f"{url}: the ImageNet weights cannot be fetched ({error}). On a machine without a "
             f'network put that file into {folder}, or pass init="random".'

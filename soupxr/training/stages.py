@@ -12,7 +12,7 @@ from torch import nn
 
 from soupxr import bouts
 from soupxr.errors import CheckpointError
-from soupxr.inference.plan import DEFAULT_SIZE, DEFAULT_STYLE
+from soupxr.inference.plan import DEFAULT_MINIMUM_BOUT, DEFAULT_SIZE, DEFAULT_STYLE
 from soupxr.inference.preprocess import Preprocessing
 from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint
@@ -368,14 +368,16 @@ class SequenceStage(Stage):
         )
 
     def _minimum_bout(self) -> tuple[int, ...]:
-        """Shortest bouts of the training part (its first percentile), background first."""
+        """Frames below which bouts and gaps go, background first.
+
+        Those of the published models, or less where labelled bouts are as short. The first
+        percentile of the labelled lengths, as DeepEthogram has it, also closes every gap as short,
+        and so joins what is one short pause apart; ``optimize_thresholds`` tries both.
+        """
         masks = [trial.labels[:, 1:] for trial in self.training if trial.labels is not None]
-        complete = [mask for mask in masks if (mask >= 0).all()] or [
-            np.where(masks[0] < 0, 0, masks[0])
-        ]
-        shortest = bouts.bout_length_percentile(complete)
-        # The filter takes away what is exactly as long, too.
-        return (0, *(int(length) - 1 for length in shortest))
+        known = [np.where(mask < 0, 0, mask) for mask in masks]
+        shortest = bouts.bout_length_percentile(known) - 1
+        return (0, *(min(int(length), DEFAULT_MINIMUM_BOUT) for length in shortest))
 
 
 def _thresholds(task: Task) -> tuple[float, ...] | None:

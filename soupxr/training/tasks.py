@@ -159,6 +159,10 @@ class Task(pl.LightningModule):
         sign = 1 if self.rising else -1
         return all(sign * values[-1] > sign * value for value in values[:-1])
 
+    def _require_finite(self, values: Tensor, batch: Any) -> None:
+        if not bool(torch.isfinite(values).all()):
+            self._refuse(batch)
+
     def _refuse(self, batch: Any) -> None:
         """Stop a run whose numbers have become useless."""
         where = "on the validation part" if batch is None else f"at {batch.told()}"
@@ -243,7 +247,9 @@ class FlowTask(_PictureTask):
         """Keep the parts of the loss, pair by pair."""
         windows = self.windows(batch, augment=False)
         parts = self.flow_loss(windows, self.network(windows))
-        self._parts.append(torch.stack([parts.ssim, parts.l1, parts.smoothness]).cpu())
+        values = torch.stack([parts.ssim, parts.l1, parts.smoothness]).cpu()
+        self._require_finite(values, batch)
+        self._parts.append(values)
 
     def validation_figures(self) -> dict[str, float]:
         """Mean of every part over all pairs of frames."""
@@ -322,7 +328,9 @@ class FeatureTask(_PictureTask):
     def validate_batch(self, batch: ClipBatch) -> None:
         """Classify consecutive frames."""
         assert batch.labels is not None
-        self._classified.add(self.network(self.consecutive_windows(batch)).logits, batch.labels)
+        logits = self.network(self.consecutive_windows(batch)).logits
+        self._require_finite(logits, batch)
+        self._classified.add(logits, batch.labels)
 
     def validation_figures(self) -> dict[str, float]:
         """Mean F1 of the behaviors at their best thresholds."""
@@ -357,6 +365,7 @@ class SequenceTask(Task):
     def validate_batch(self, batch: FeatureBatch) -> None:
         """Classify windows of a recording, as inference does."""
         logits, labels = self.network(batch.features), batch.labels
+        self._require_finite(logits, batch)
         self._classified.add(*(values.transpose(1, 2).flatten(0, 1) for values in (logits, labels)))
 
     def validation_figures(self) -> dict[str, float]:

@@ -297,7 +297,8 @@ def test_brightness_contrast_and_saturation_follow_one_upon_the_other(monkeypatc
     # All draws one: each factor at its largest; no hue, no gray, no geometry.
     monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.ones(shape))
     clips = noise(3, low=0.25, high=0.55)
-    augmentation = Augmentation(0, 0, 0, 0, 1.1, 0.25, 0.1, 0.2, 0.0, 0.0)
+    changes = {"jitter": 1.1, "brightness": 0.25, "contrast": 0.1, "saturation": 0.2, "hue": 0.0}
+    augmentation = Augmentation(**(NOTHING | changes))
     brighter = clips * 1.25
     mean = luma(brighter).mean(dim=(1, 2, 3)).view(-1, 1, 1, 1, 1)
     contrasted = mean + 1.1 * (brighter - mean)
@@ -343,3 +344,25 @@ def test_changes_are_drawn_independently():
     mirrored = (luma(changed)[:, :, None] - gray.flip(4)).abs().amax(dim=(1, 2, 3, 4)) < 1e-4
     both = (is_gray & mirrored).float().mean().item()
     assert both == pytest.approx(0.25, abs=0.045)
+
+
+def test_shift_moves_the_picture_and_leaves_black():
+    clips = noise(1, low=0.3, high=0.7)
+    n_frames, height, width = clips.shape[1], *clips.shape[3:]
+    augmentation = Augmentation(**(NOTHING | {"shift": 0.25}))
+    many = clips.expand(200, n_frames, 3, height, width)
+    moved = augmentation(many, chance())
+    black = (moved == 0).all(dim=1).all(dim=1)
+    columns = black.all(dim=1).sum(dim=1)
+    assert columns.max() <= 0.25 * width + 1
+    assert columns.float().mean() == pytest.approx(0.125 * width, rel=0.25)
+
+
+def test_zoom_scales_about_the_centre(monkeypatch):
+    # All draws one: the largest zoom, which takes pixels from further out.
+    monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.ones(shape))
+    clips = torch.zeros(1, 1, 3, 41, 61)
+    clips[..., 10:31, 15:46] = 1.0
+    smaller = Augmentation(**(NOTHING | {"zoom": 0.5}))(clips, chance())[0, 0, 0]
+    assert smaller[20, 30] == 1
+    assert smaller.sum().item() == pytest.approx(21 * 31 / 1.5**2, rel=0.05)

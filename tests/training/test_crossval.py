@@ -88,13 +88,17 @@ def test_both_stages_keep_back_the_same(judged):
 def test_probabilities_are_those_of_the_fold_that_kept_a_trial_back(judged, judged_ds):
     """Both networks run plainly, frame by frame."""
     stored = out_of_fold(judged_ds)
-    pairs = zip(*(folds_of(judged.parent / "models" / run) for run in ("folded", "judge")))
+    pairs = zip(
+        *(folds_of(judged.parent / "models" / run) for run in ("folded", "judge")), strict=True
+    )
     for extractor, sequence in pairs:
         key = sequence.extra["training"]["held_out"][0]
         network, tgmj = extractor.build(), sequence.build()
         preprocessing = Preprocessing(runs.SIZE, "antialias", *extractor.normalization)
         frames = select(judged_ds, key).soup.video().values
-        values = preprocessing(torch.from_numpy(frames.copy()))
+        # As training sees them: rounded to 8 bits.
+        pixels = preprocessing.resize(torch.from_numpy(frames.copy())).mul(255).round() / 255
+        values = preprocessing.normalize(pixels)
         edge = preprocessing.edge_frames(1, torch.device("cpu"))
         padded = torch.cat([edge, values])
         features = []
@@ -182,7 +186,7 @@ def test_an_extractor_that_has_seen_the_trials(trained_ds, tmp_path):
 
 def test_another_number_of_folds(judged_ds, tmp_path):
     before = out_of_fold(judged_ds)
-    with pytest.raises(sx.ArgumentError, match="^folds: expected 2, as .*, but got 3"):
+    with pytest.raises(sx.ArgumentError, match=r"^folds: expected 2, as .*, but got 3"):
         train_sequence(judged_ds, tmp_path / "x", folds=3)
     for key, probability in out_of_fold(judged_ds).items():
         np.testing.assert_array_equal(probability, before[key])

@@ -49,7 +49,7 @@ def test_the_checkpoint_says_what_it_is(trained):
     features = checkpoint.read(trained.models / "features")
     assert found.behaviors == runs.BEHAVIORS
     assert (len(found.thresholds), len(found.minimum_bout)) == (3, 3)
-    assert found.minimum_bout == (0, 6, 6), "bouts of the labels are 7 long; 7 would remove them"
+    assert found.minimum_bout == (0, 3, 3)
     inputs = found.extra["training"]["inputs"]
     assert inputs["feature_model"] == features.sha256
     assert inputs["features"]["feature_model"] == features.sha256

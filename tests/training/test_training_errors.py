@@ -21,6 +21,7 @@ from training_runs import (
 )
 
 import soupxr as sx
+from soupxr.dataset import store_of
 from soupxr.models import checkpoint
 from soupxr.training import fit
 from soupxr.training.tasks import FlowTask, SequenceTask
@@ -43,14 +44,14 @@ def side_video(tmp_path, key):
 
 @EVERY_STAGE
 def test_without_a_place_for_the_result(ds, train):
-    with pytest.raises(sx.ArgumentError, match="^model_out: expected a folder"):
+    with pytest.raises(sx.ArgumentError, match=r"^model_out: expected a folder"):
         train(ds, None)
 
 
 def test_imagenet_has_no_volumes(ds, models, tmp_path):
     """And what could not begin does not occupy the folder."""
     flow = models("slow", behaviors=runs.BEHAVIORS)["flow_model_in"]
-    with pytest.raises(sx.ArgumentError, match="^init: expected 'random' in this mode"):
+    with pytest.raises(sx.ArgumentError, match=r"^init: expected 'random' in this mode"):
         train_features(ds, tmp_path / "x", mode="slow", flow_model_in=flow, init="imagenet")
     assert not (tmp_path / "x").exists()
 
@@ -83,12 +84,12 @@ def test_a_checkpoint_of_another_mode(ds, models, tmp_path, train, argument):
 
 def test_a_checkpoint_of_another_kind(ds, models, tmp_path):
     other = models(behaviors=runs.BEHAVIORS)["feature_model_in"]
-    with pytest.raises(sx.CheckpointError, match="expected a flow generator.*feature extractor"):
+    with pytest.raises(sx.CheckpointError, match=r"expected a flow generator.*feature extractor"):
         train_flow(ds, tmp_path / "x", model_in=other)
 
 
 def test_a_checkpoint_of_other_behaviors(ds, models, tmp_path):
-    other = models(behaviors=("lift", "chew"))
+    other = models(behaviors=("lift", "chew"), seed=7)
     with pytest.raises(sx.CheckpointError, match=r"\['lift', 'grab'\].*\['lift', 'chew'\]"):
         train_sequence(put_features(ds), tmp_path / "x", model_in=other["sequence_model_in"])
     with pytest.raises(sx.CheckpointError, match=r"\['lift', 'grab'\].*\['lift', 'chew'\]"):
@@ -201,18 +202,18 @@ def test_a_loss_that_is_no_number(trained_ds, tmp_path, monkeypatch, train, task
     assert trained_ds.soup.models.equals(before)
 
 
-def test_features_that_are_no_numbers(ds, tmp_path):
-    """The trial is named; nothing that infers is left behind."""
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_features_that_are_no_numbers(ds, tmp_path, part):
+    """The trial is named, whichever part it is in; nothing that infers is left behind."""
     ds = put_features(ds)
-    from soupxr.dataset import store_of
-
-    spatial = store_of(ds).optional("features/fast")["spatial"]
-    poisoned = store_of(ds).trial(TRIALS[1]).slot
-    spatial[poisoned, 5] = float("nan")
-    with pytest.raises(sx.TrainingError, match=TRIALS[1]):
-        train_sequence(ds, tmp_path / "x", group="trial", batch_size=2, training_steps=50, seed=1)
+    whole = train_sequence(ds, tmp_path / "whole", max_epochs=1)
+    key = whole.extra["training"]["split"][part][0]
+    store = store_of(ds)
+    store.optional("features/fast")["spatial"][store.trial(key).slot, 5] = float("nan")
+    with pytest.raises(sx.TrainingError, match=rf"not a number in epoch 0 at .*{key} \["):
+        train_sequence(ds, tmp_path / "x", batch_size=3)
     assert not (tmp_path / "x/best.ckpt").exists()
-    assert ds.soup.models.empty
+    assert ds.soup.models.path.tolist() == [str(whole.path)]
 
 
 # ---------------------------------------------------------------- videos that vanish
@@ -232,7 +233,7 @@ def after_the_first_epoch(monkeypatch, act):
 
 @pytest.mark.parametrize("damage", ["removed", "truncated"])
 def test_a_video_that_is_lost_in_the_middle_of_a_run(ds, tmp_path, monkeypatch, damage):
-    settings = {"group": "trial", "training_steps": 50}
+    settings = {"group": "trial", "batch_size": 4, "training_steps": 8}
     split = train_flow(ds, tmp_path / "whole", max_epochs=1, **settings).extra["training"]["split"]
     key = split["training"][0]
     video = side_video(tmp_path, key)
@@ -248,26 +249,31 @@ def test_a_video_that_is_lost_in_the_middle_of_a_run(ds, tmp_path, monkeypatch, 
     assert ds.soup.models.path.tolist()[-1] == str(found.path)
 
 
-def test_a_validation_part_of_which_nothing_is_left(trained, ds, tmp_path, monkeypatch):
-    settings = {"group": "trial", "flow_model_in": trained.models / "flow"}
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (train_flow, "none of the videos can be read"),
+        (train_features, "no trial of the validation part can be read"),
+    ],
+)
+def test_a_validation_part_of_which_nothing_is_left(
+    trained, ds, tmp_path, monkeypatch, train, message
+):
     runs.spare_resume_files(monkeypatch)
+    kept_back = checkpoint.read(trained.models / "flow").extra["training"]["split"]["validation"]
+    given = {"flow_model_in": trained.models / "flow"} if train is train_features else {}
 
     def lose_all():
-        for video in (tmp_path / "videos").rglob("*side*.mp4"):
-            if video in kept_back:
-                video.unlink()
+        for key in kept_back:
+            side_video(tmp_path, key).unlink()
 
-    split = train_flow(ds, tmp_path / "w", group="trial", max_epochs=1).extra["training"]["split"]
-    kept_back = {side_video(tmp_path, key) for key in split["validation"]}
     after_the_first_epoch(monkeypatch, lose_all)
-    message = "no trial of the validation part can be read(?s:.*)kept: .*best.ckpt"
     with (
-        pytest.warns(sx.SoupWarning, match=split["validation"][0]),
-        pytest.raises(sx.TrainingError, match=message),
+        pytest.warns(sx.SoupWarning, match=kept_back[0]),
+        pytest.raises(sx.TrainingError, match=f"{message}(?s:.*)kept: .*best.ckpt"),
     ):
-        train_flow(ds, tmp_path / "x", group="trial")
+        train(ds, tmp_path / "x", max_epochs=2, training_steps=1, **given)
     assert checkpoint.read(tmp_path / "x").epoch == 0
-    assert settings
 
 
 def test_videos_of_which_none_can_be_read(ds, tmp_path):
