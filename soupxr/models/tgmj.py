@@ -103,8 +103,8 @@ class TGMLayer(nn.Module):
         kernels, biases = self.kernels()
         before = (self.filter_length - 1) // 2
         n, _, features, _ = x.shape
-        # Every feature's course by itself: as one row each of a 1-D convolution, which trains almost
-        # twice as fast on CPUs as a 2-D one with kernels one row high.
+        # Every feature's course is a row of its own in a 1-D convolution: on CPUs that trains
+        # nearly twice as fast as a 2-D one with kernels one row high.
         rows = x.transpose(1, 2).flatten(0, 1)
         if self.filter_length % 2 == 0:
             rows = functional.pad(rows, (0, 1))

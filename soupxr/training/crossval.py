@@ -9,7 +9,7 @@ out-of-fold probability. (Flow generators learn from video alone, so no label le
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -34,20 +34,20 @@ from soupxr.training.recordings import Recording
 from soupxr.training.request import TrainingRequest
 from soupxr.training.split import Split, make_folds, make_split
 
-__all__ = ["Fold", "cross_validate_features", "cross_validate_sequence", "folds_of"]
+__all__ = ["Fold", "cross_validate_features", "cross_validate_sequence", "plan_folds"]
 
 #: Frames that are read at once.
 BLOCK = 64
 
 FloatArray = npt.NDArray[np.float32]
 T = TypeVar("T")
-#: Trains one network: trials, split, name of the folder in model_out, recordings.
-TrainFold = Callable[["Fold", Split, "dict[str, Recording] | None"], Checkpoint]
+#: Trains one network, from a fold and, for a sequence model, recordings.
+TrainFold = Callable[["Fold", "Mapping[str, Recording] | None"], Checkpoint]
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Trials that are kept back together.
+    """Trials that are kept back together, and how the others are divided.
 
     Parameters
     ----------
@@ -55,37 +55,89 @@ class Fold:
         From 0.
     held_out : tuple of str
         Their keys.
+    split : Split
+        Of the others, so that the best epoch is not chosen on those kept back.
+    extractor : Checkpoint or None
+        For a sequence model, what makes its features, where the stored ones will not do.
     """
 
     index: int
     held_out: tuple[str, ...]
+    split: Split
+    extractor: Checkpoint | None = None
 
     @property
     def name(self) -> str:
         """Of its folder in ``model_out``."""
         return f"fold{self.index}"
 
-    def split(self, material: Material, request: TrainingRequest) -> Split:
-        """Divide the other trials, so that the best epoch is not chosen on those kept back."""
-        rest = [s for s in material.summaries() if s.key not in self.held_out]
-        return make_split(rest, validation=request.validation, seed=request.seed)
+
+def plan_folds(
+    material: Material, request: TrainingRequest, extractor: Checkpoint | None
+) -> list[Fold]:
+    """Divide trials into folds; nothing is trained yet.
+
+    Parameters
+    ----------
+    extractor : Checkpoint or None
+        What made the features of a sequence model, where it has learnt from some of these trials:
+        then its own folds are taken over.
+
+    Raises
+    ------
+    ArgumentError
+        If there are too few trials or groups, or the extractor was not cross-validated likewise.
+    """
+    assert request.folds is not None
+    if extractor is None:
+        folds = make_folds(
+            material.summaries(), request.folds, group=request.group, seed=request.seed
+        )
+        models: list[Checkpoint | None] = [None] * len(folds)
+    else:
+        models = [*_models_of_folds(extractor, request.folds)]
+        folds = [tuple(found.extra["training"]["held_out"]) for found in models if found]
+    return [
+        Fold(index, held_out, _split_of_others(material, held_out, request), found)
+        for index, (held_out, found) in enumerate(zip(folds, models, strict=True))
+    ]
+
+
+def _split_of_others(
+    material: Material, held_out: tuple[str, ...], request: TrainingRequest
+) -> Split:
+    rest = [summary for summary in material.summaries() if summary.key not in held_out]
+    return make_split(rest, validation=request.validation, seed=request.seed)
+
+
+def _models_of_folds(extractor: Checkpoint, n_folds: int) -> list[Checkpoint]:
+    """Feature extractors of the folds with which one was cross-validated."""
+    had = extractor.extra["training"]["arguments"].get("folds")
+    if had != n_folds:
+        remedy = (
+            f"Train it with folds={n_folds} too (ds.soup.feature_extractor.train(…, "
+            f"folds={n_folds})): it has learnt from these trials, so what a sequence model says of "
+            "its features would be flattered."
+        )
+        raise ArgumentError(expected("folds", f"{had}, as {extractor.path} has", n_folds, remedy))
+    return [
+        checkpoint.read(extractor.path.parent / f"fold{index}" / "best.ckpt")
+        for index in range(n_folds)
+    ]
 
 
 def cross_validate_features(
-    material: Material, request: TrainingRequest, train_fold: TrainFold
+    folds: Sequence[Fold], request: TrainingRequest, train_fold: TrainFold
 ) -> None:
     """Train a feature extractor for every fold."""
-    assert request.folds is not None
-    folds = make_folds(material.summaries(), request.folds, group=request.group, seed=request.seed)
-    for index, held_out in enumerate(_shown(folds, request)):
-        fold = Fold(index, held_out)
-        train_fold(fold, fold.split(material, request), None)
+    for fold in _shown(folds, request):
+        train_fold(fold, None)
 
 
 def cross_validate_sequence(
     material: Material,
-    recordings: dict[str, Recording],
-    extractor: Checkpoint | None,
+    recordings: Mapping[str, Recording],
+    folds: Sequence[Fold],
     request: TrainingRequest,
     train_fold: TrainFold,
     *,
@@ -97,57 +149,19 @@ def cross_validate_sequence(
     Parameters
     ----------
     recordings : mapping of str to Recording
-        Stored features of every trial.
-    extractor : Checkpoint or None
-        What made them, where it is known to have learnt from some of these trials.
+        Stored features of every trial, for folds without an extractor of their own.
     """
-    assert request.folds is not None
-    if extractor is None:
-        keys = make_folds(
-            material.summaries(), request.folds, group=request.group, seed=request.seed
-        )
-        folds = [Fold(index, held_out) for index, held_out in enumerate(keys)]
-        models: list[Checkpoint | None] = [None] * len(folds)
-    else:
-        pairs = folds_of(extractor, request.folds)
-        folds, models = [fold for fold, _ in pairs], [found for _, found in pairs]
     clear_out_of_fold(material.store.address, mode)
-    for fold, found in zip(_shown(folds, request), models, strict=True):
+    for fold in _shown(folds, request):
         workplace = Path(request.folder) / f".features-{fold.name}"
         try:
             known = recordings
-            if found is not None:
-                known = _extract(material, found, request, device, workplace)
-            trained = train_fold(fold, fold.split(material, request), known)
+            if fold.extractor is not None:
+                known = _extract(material, fold.extractor, request, device, workplace)
+            trained = train_fold(fold, known)
             _predict(material, fold, trained, known, mode, device)
         finally:
             shutil.rmtree(workplace, ignore_errors=True)
-
-
-def folds_of(extractor: Checkpoint, n_folds: int) -> list[tuple[Fold, Checkpoint]]:
-    """Folds with which a feature extractor was cross-validated, and the extractor of each.
-
-    Raises
-    ------
-    ArgumentError
-        If it was not, or with another number of folds.
-    """
-    had = extractor.extra["training"]["arguments"].get("folds")
-    if had != n_folds:
-        remedy = (
-            f"Train it with folds={n_folds} too (ds.soup.feature_extractor.train(…, "
-            f"folds={n_folds})): it has learnt from these trials, so what a sequence model says of "
-            "its features would be flattered."
-        )
-        raise ArgumentError(expected("folds", f"{had}, as {extractor.path} has", n_folds, remedy))
-    found = [
-        checkpoint.read(extractor.path.parent / f"fold{index}" / "best.ckpt")
-        for index in range(n_folds)
-    ]
-    return [
-        (Fold(index, tuple(one.extra["training"]["held_out"])), one)
-        for index, one in enumerate(found)
-    ]
 
 
 def _shown(folds: Sequence[T], request: TrainingRequest) -> Iterator[T]:
@@ -196,7 +210,7 @@ def _predict(
     material: Material,
     fold: Fold,
     trained: Checkpoint,
-    recordings: dict[str, Recording],
+    recordings: Mapping[str, Recording],
     mode: str,
     device: torch.device,
 ) -> None:
@@ -210,6 +224,6 @@ def _predict(
 
 
 def _there(
-    trials: Sequence[LabelledTrial], recordings: dict[str, Recording]
+    trials: Sequence[LabelledTrial], recordings: Mapping[str, Recording]
 ) -> list[LabelledTrial]:
     return [trial for trial in trials if trial.key in recordings]

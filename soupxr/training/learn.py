@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,19 @@ import xarray as xr
 from soupxr.dataset import keys_of, store_of
 from soupxr.errors import ArgumentError, CheckpointError, expected
 from soupxr.inference.engine import choose_device
+from soupxr.inference.roles import Roles
 from soupxr.known_models import newest_model
 from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint
 from soupxr.modes import Mode, get_mode
 from soupxr.options import get_option
 from soupxr.store import ModelRecord, Store, add_model, models
-from soupxr.training.crossval import Fold, cross_validate_features, cross_validate_sequence
+from soupxr.training.crossval import (
+    Fold,
+    cross_validate_features,
+    cross_validate_sequence,
+    plan_folds,
+)
 from soupxr.training.features import stored_recordings
 from soupxr.training.fit import fit
 from soupxr.training.gather import LabelledTrial, Material, labelled_trials
@@ -44,8 +50,9 @@ def train(ds: xr.Dataset, mode: str, request: TrainingRequest) -> Checkpoint:
     run = _Run(ds, get_mode(mode), request)
     split = Split.from_plain(folder.recorded_split) if folder.recorded_split else run.split()
     if request.folds is not None:
+        folds = run.folds()
         run.begin(folder, split)
-        run.cross_validate()
+        run.cross_validate(folds)
     found = run.train(folder, split)
     run.register(found, folder)
     return found
@@ -122,31 +129,33 @@ class _Run:
             seed=request.seed,
         )
 
-    def cross_validate(self) -> None:
+    def folds(self) -> list[Fold]:
+        """Divide the trials for cross-validation."""
+        extractor = self.inputs.extractor
+        has_seen = _has_seen(extractor, self.material)
+        return plan_folds(self.material, self.request, extractor if has_seen else None)
+
+    def cross_validate(self, folds: Sequence[Fold]) -> None:
         """Train once for every fold."""
         if self.request.kind == "feature_extractor":
-            cross_validate_features(self.material, self.request, self._train_fold)
+            cross_validate_features(folds, self.request, self._train_fold)
             return
-        extractor = self.inputs.extractor
-        has_seen = _split_of(extractor, self.material) is not None
         cross_validate_sequence(
             self.material,
             self.recordings,
-            extractor if has_seen else None,
+            folds,
             self.request,
             self._train_fold,
             mode=self.mode.name,
             device=self.device,
         )
 
-    def _train_fold(
-        self, fold: Fold, split: Split, recordings: dict[str, Recording] | None
-    ) -> Checkpoint:
+    def _train_fold(self, fold: Fold, recordings: Mapping[str, Recording] | None) -> Checkpoint:
         path = Path(self.request.folder) / fold.name
         folder = RunFolder.open(path, resume=self.request.resume)
         if folder.facts.get("finished"):
             return checkpoint.read(folder.best)
-        return self.train(folder, split, held_out=fold.held_out, recordings=recordings)
+        return self.train(folder, fold.split, held_out=fold.held_out, recordings=recordings)
 
     # ---------------------------------------------------------------- training
 
@@ -175,7 +184,7 @@ class _Run:
         split: Split,
         *,
         held_out: tuple[str, ...] = (),
-        recordings: dict[str, Recording] | None = None,
+        recordings: Mapping[str, Recording] | None = None,
     ) -> Checkpoint:
         """Train one network in one folder."""
         request = self.request
@@ -274,6 +283,12 @@ def _known(store: Store, sha256: str) -> Checkpoint | None:
         if record.sha256 == sha256 and Path(record.path).exists():
             return checkpoint.read(record.path)
     return None
+
+
+def _has_seen(extractor: Checkpoint | None, material: Material) -> bool:
+    """Whether a feature extractor learnt from any of these trials, or was validated on it."""
+    roles = Roles.told_by(extractor)
+    return not material.by_key.keys().isdisjoint(roles.training | roles.validation)
 
 
 def _split_of(extractor: Checkpoint | None, material: Material) -> Split | None:
