@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from soupxr.dashboard.viewer import Viewer
+
     PathLike = str | os.PathLike[str]
 
 __all__ = ["SoupAccessor"]
@@ -300,6 +302,26 @@ class SoupAccessor:
         from soupxr import framecache
 
         return framecache.drop_cache(self._ds, size)
+
+    def view(self, mode: str | None = None, annotator: str | None = None) -> Viewer:
+        """Look at the selected trials: frames, and the ethogram below them.
+
+        Parameters
+        ----------
+        mode : {"fast", "medium", "slow"}, optional
+            Whose ethograms. Default: the first mode that has any.
+        annotator : str, optional
+            Whose labels are drawn below. Default: the first annotator, if there is one.
+
+        Returns
+        -------
+        Viewer
+            ``.show()`` serves it on this machine and opens the browser; in a notebook it displays
+            inline.
+        """
+        from soupxr.dashboard.viewer import Viewer
+
+        return Viewer(self._ds, mode, annotator)
 
     # ------------------------------------------------------------------ inference
 

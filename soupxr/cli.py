@@ -42,7 +42,18 @@ def main(debug: bool) -> None:
     help="Folder for videos, store and pictures.",
 )
 def demo(out: Path) -> None:
-    """Render a few trials and infer their ethograms, end to end."""
+    """Render three animals, learn from two, and judge the models on the third."""
     from soupxr.demo import run
 
     run(out, click.echo)
+
+
+@main.command()
+@click.argument("store", type=click.Path(exists=True, file_okay=False))
+@click.option("--port", type=int, default=0, help="Default: any that is free.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
+def view(store: str, port: int, browser: bool) -> None:
+    """Look at the trials of STORE in a browser, until Ctrl+C."""
+    import soupxr
+
+    soupxr.open(store).soup.view().show(port, open_browser=browser)
