@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import numbers
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import torch
-
-from soupxr.downloads import default_weights
-from soupxr.errors import ArgumentError, CheckpointError, SoupWarning, expected
+from soupxr.errors import ArgumentError, CheckpointError, expected
+from soupxr.inference.chosen import choose_checkpoints
 from soupxr.inference.preprocess import STYLES, Style
 from soupxr.inference.roles import Roles
 from soupxr.inference.sequence import Decision
-from soupxr.known_models import newest_model
-from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint
 from soupxr.modes import BEHAVIORS, Mode
-from soupxr.options import PRECISIONS, get_option, set_options
+from soupxr.options import PRECISIONS, get_option
 from soupxr.schema import is_whole
 from soupxr.store import Store, fitted_decision
 
@@ -177,7 +172,7 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         If an argument is of no use.
     """
     behaviors = tuple(store.labels("behavior"))
-    flow, feature, sequence = _checkpoints(store, mode, request, experiment, behaviors)
+    flow, feature, sequence = choose_checkpoints(store, mode, request, experiment, behaviors)
     plan = Plan(
         mode=mode,
         behaviors=behaviors,
@@ -196,136 +191,11 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
     return Planned(plan, Roles.told_by(feature), Roles.told_by(sequence))
 
 
-# ------------------------------------------------------------------ checkpoints
-
-
-def _checkpoints(
-    store: Store, mode: Mode, request: Request, experiment: str, behaviors: tuple[str, ...]
-) -> tuple[Checkpoint | None, Checkpoint | None, Checkpoint | None]:
-    """Flow generator (None: the one inside the feature extractor), feature extractor, sequence."""
-    # What was given is looked at before anything is downloaded.
-    feature = _given(request.feature_model_in, "feature_extractor", mode, behaviors)
-    sequence = _given(request.sequence_model_in, "sequence", mode, behaviors)
-    flow_path = request.flow_model_in
-    if feature is not None and sequence is None and "sequence" in request.stages:
-        raise ArgumentError(
-            expected("sequence_model_in", "the model that goes with feature_model_in", None)
-        )
-    wants_features = "features" in request.stages and feature is None
-    wants_sequence = "sequence" in request.stages and sequence is None
-    if wants_features or wants_sequence:
-        weights = _defaults(store, mode, request, experiment, wants_features, wants_sequence)
-        if wants_features:
-            feature = _given(weights.feature_model, "feature_extractor", mode, behaviors)
-            flow_path = flow_path or weights.flow_model
-        if wants_sequence:
-            sequence = _given(weights.sequence_model, "sequence", mode, behaviors)
-    flow = None if feature is None else _flow_generator(flow_path, feature, mode)
-    return flow, feature, sequence
-
-
-class _Defaults(NamedTuple):
-    """Checkpoints that are used where none are given."""
-
-    flow_model: str | os.PathLike[str] | None
-    feature_model: str | os.PathLike[str] | None
-    sequence_model: str | os.PathLike[str] | None
-
-
-def _defaults(
-    store: Store,
-    mode: Mode,
-    request: Request,
-    experiment: str,
-    wants_features: bool,
-    wants_sequence: bool,
-) -> _Defaults:
-    """What was trained on this store last, else what is published for the experiment."""
-    feature = newest_model(store, mode.name, "feature_extractor") if wants_features else None
-    sequence = newest_model(store, mode.name, "sequence") if wants_sequence else None
-    if feature is not None and sequence is None and wants_sequence:
-        raise ArgumentError(
-            f"sequence_model_in: the feature extractor of mode {mode.name!r} was trained on this "
-            "store, but no sequence model that goes with it. Train one: "
-            f"ds.soup.feature_extractor.infer(mode={mode.name!r}), then ds.soup.sequence.train(…)."
-        )
-    if (feature is not None or not wants_features) and (sequence is not None or not wants_sequence):
-        paths = (None if known is None else known.path for known in (feature, sequence))
-        return _Defaults(None, *paths)
-    if not experiment:
-        raise ArgumentError(
-            "experiment: these trials were added without one, so there are no default models "
-            "for them. Pass the checkpoints, train models on this store, or add trials with "
-            'experiment="table".'
-        )
-    with set_options(progress=request.show_progress):
-        weights = default_weights(experiment, mode.name)
-    return _Defaults(
-        weights.flow_model,
-        feature.path if feature else weights.feature_model,
-        sequence.path if sequence else weights.sequence_model,
-    )
-
-
-def _given(
-    path: str | os.PathLike[str] | None, kind: str, mode: Mode, behaviors: tuple[str, ...]
-) -> Checkpoint | None:
-    """Read a classifying checkpoint and compare its classes with the store's behaviors."""
-    if path is None:
-        return None
-    found = checkpoint.read(path, kind=kind, mode=mode.name, n_classes=1 + len(behaviors))
-    if found.behaviors is not None and tuple(found.behaviors) != behaviors:
-        raise CheckpointError(
-            f"{path}: expected a model of the store's behaviors {list(behaviors)}, but it was "
-            f"trained on {list(found.behaviors)}. Use a store made with those behaviors, or "
-            "another checkpoint."
-        )
-    return found
-
-
-def _flow_generator(
-    path: str | os.PathLike[str] | None, feature: Checkpoint, mode: Mode
-) -> Checkpoint | None:
-    inside = feature.flow_generator()
-    if path is None:
-        if inside is None:
-            raise CheckpointError(
-                f"{feature.path}: expected a flow generator inside, but there is none. "
-                "Pass flow_model_in= too."
-            )
-        return None
-    flow = checkpoint.read(path, kind="flow_generator", mode=mode.name)
-    if flow.window != feature.window:
-        raise CheckpointError(
-            f"{path}: expected a flow generator for {feature.window} frames as {feature.path} "
-            f"needs, but it is for {flow.window}. Use the two that were trained together."
-        )
-    if inside is not None and _equal_weights(inside, flow):
-        return None
-    if inside is not None:
-        warnings.warn(
-            f"flow_model_in ({path}) differs from the flow generator that feature_model_in "
-            f"({feature.path}) was trained with; flow_model_in is used. Leave it out to use the "
-            "one inside feature_model_in.",
-            SoupWarning,
-            stacklevel=2,
-        )
-    return flow
-
-
-def _equal_weights(one: Checkpoint, other: Checkpoint) -> bool:
-    return one.state_dict.keys() == other.state_dict.keys() and all(
-        torch.equal(tensor, other.state_dict[key])
-        for key, tensor in one.state_dict.items()
-        if not key.endswith("num_batches_tracked")
-    )
+# ------------------------------------------------------------------ settings
 
 
 def _model_file(found: Checkpoint | None) -> ModelFile | None:
     return None if found is None else ModelFile(os.path.abspath(found.path), found.sha256)
-
-
-# ------------------------------------------------------------------ settings
 
 
 def _said(found: Checkpoint | None, name: str) -> Any:

@@ -64,11 +64,11 @@ def test_the_page_steps_and_asks_nothing_of_other_machines(ds):
                 page.on("request", lambda request: requests.append(request.url))
                 page.on("pageerror", lambda error: complaints.append(str(error)))
                 page.goto(f"http://127.0.0.1:{port}/")
-                page.get_by_text("M1/S1/1, mode fast").wait_for(state="attached")
                 picture = page.locator("img").first
+                picture.wait_for()
+                page.locator("canvas").first.wait_for(state="attached")
                 before = picture.get_attribute("src")
                 page.locator("button").nth(6).click()
-                page.get_by_text("Frame: 1").wait_for()
                 for _ in range(50):
                     if picture.get_attribute("src") != before:
                         break
