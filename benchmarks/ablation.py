@@ -25,12 +25,12 @@ from _report import machine, print_machine, print_table, write_json
 
 import soupxr as sx
 from soupxr.dataset import keys_of, store_of
-from soupxr.decisions import decide, decision_from
 from soupxr.demo import ANNOTATOR, LEARNT_FROM, MODE, Effort
+from soupxr.evaluation.decisions import decide, decision_from
+from soupxr.evaluation.scoring import ScoredTrial, scores_dataset
 from soupxr.inference.sequence import class_probabilities
 from soupxr.models import checkpoint
 from soupxr.modes import MODES
-from soupxr.scoring import ScoredTrial, scores_dataset
 from soupxr.training.features import ArrayReader, stored_recordings
 from soupxr.training.fit import fit
 from soupxr.training.gather import Material, labelled_trials

@@ -223,7 +223,7 @@ class SoupAccessor:
         >>> table = pd.read_csv("bouts.csv")  # doctest: +SKIP
         >>> ds = ds.soup.annotate(table, annotator="Ana", unit="second")  # doctest: +SKIP
         """
-        from soupxr import annotate
+        from soupxr.annotation import annotate
 
         return annotate.annotate(
             self._ds,
@@ -503,9 +503,9 @@ class SoupAccessor:
         >>> scores = ds.soup.evaluate("fast", "Ana", by="animal")  # doctest: +SKIP
         >>> scores.f1.to_pandas()  # doctest: +SKIP
         """
-        from soupxr import evaluation
+        from soupxr.evaluation import evaluate
 
-        return evaluation.evaluate(
+        return evaluate.evaluate(
             self._ds,
             mode,
             annotator,
@@ -563,7 +563,7 @@ class SoupAccessor:
         ArgumentError
             If there are no such trials, or results come from different sequence models.
         """
-        from soupxr import thresholds
+        from soupxr.evaluation import thresholds
 
         return thresholds.optimize_thresholds(
             self._ds, mode, annotator, on=on, minimum_bout=minimum_bout, score=score

@@ -15,8 +15,8 @@ from soupxr.dashboard.ethogram import behavior_colors
 from soupxr.dashboard.panels import BokehPanel, MatplotlibPanel, Panel, figure_of, page_of
 from soupxr.dashboard.picture import BACKENDS, INK, _both_backends
 from soupxr.errors import ArgumentError, expected
+from soupxr.evaluation.scoring import EVALUATION_ATTR
 from soupxr.metrics import mean_known
-from soupxr.scoring import EVALUATION_ATTR
 
 if TYPE_CHECKING:
     import holoviews as hv

@@ -18,8 +18,8 @@ from results import labels, probabilities
 from soupxr.dashboard import scores as module
 from soupxr.dashboard.ethogram import behavior_colors
 from soupxr.errors import ArgumentError
+from soupxr.evaluation.scoring import ScoredTrial, scores_dataset
 from soupxr.modes import BEHAVIORS
-from soupxr.scoring import ScoredTrial, scores_dataset
 
 ATTRS = {"prediction": "fast", "annotator": "human", "on": "unseen", "n_trials": 2}
 

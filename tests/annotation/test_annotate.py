@@ -10,7 +10,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 import soupxr as sx
-from soupxr.bout_table import from_table, to_frames
+from soupxr.annotation.bout_table import from_table, to_frames
 from soupxr.ingest import TrialRow
 from soupxr.modes import BEHAVIORS
 from soupxr.store import StoredTrial, add_trials

@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from soupxr.dataset import LEVELS
-from soupxr.errors import expected
-from soupxr.label_input import (
+from soupxr.annotation.arrays import (
     Labels,
     behavior_name,
     doubled,
@@ -19,6 +17,8 @@ from soupxr.label_input import (
     unknown_behaviors,
     unknown_trials,
 )
+from soupxr.dataset import LEVELS
+from soupxr.errors import expected
 from soupxr.store import StoredTrial
 
 __all__ = ["Rest", "Unit", "Which", "from_table", "to_frames"]

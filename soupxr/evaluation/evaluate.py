@@ -11,21 +11,21 @@ import numpy.typing as npt
 import xarray as xr
 
 from soupxr.dataset import keys_of, store_of
-from soupxr.decisions import (
+from soupxr.errors import ArgumentError, expected
+from soupxr.evaluation.decisions import (
     Result,
     current_decision,
     decide,
     default_decision,
     results_of,
 )
-from soupxr.errors import ArgumentError, expected
+from soupxr.evaluation.scoring import GROUPINGS, ScoredTrial, scores_dataset
 from soupxr.inference.sequence import Decision
 from soupxr.labels import LabelSource, label_source, read_labels, sole_annotator
 from soupxr.metrics.bouts import check_overlap
 from soupxr.modes import MODES
 from soupxr.options import get_option
 from soupxr.progress import progress_bar
-from soupxr.scoring import GROUPINGS, ScoredTrial, scores_dataset
 from soupxr.store import Store, StoredTrial, read_out_of_fold
 
 __all__ = ["evaluate"]

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from soupxr.bout_table import Rest, Unit, Which, from_table
+from soupxr.annotation.arrays import Labels, from_array, shape_problem
+from soupxr.annotation.bout_table import Rest, Unit, Which, from_table
 from soupxr.dataset import keys_of, reopen, store_of
 from soupxr.errors import ArgumentError, SoupWarning, expected, listed
-from soupxr.label_input import Labels, from_array, shape_problem
 from soupxr.store import Store, StoredTrial, labelled_trials, write_annotations
 
 __all__ = ["annotate"]

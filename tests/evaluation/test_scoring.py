@@ -13,8 +13,8 @@ from results import labels, probabilities
 from sklearn import metrics as sk
 
 from soupxr.errors import ArgumentError
+from soupxr.evaluation.scoring import VARIABLES, ScoredTrial, scores_dataset
 from soupxr.modes import BEHAVIORS
-from soupxr.scoring import VARIABLES, ScoredTrial, scores_dataset
 
 #: At which the tables in seconds become frames.
 RATE = 10.0

@@ -16,7 +16,8 @@ import xarray as xr
 from soupxr import metrics
 from soupxr.bouts import bout_length_percentile, bouts_to_mask, mask_to_bouts
 from soupxr.dataset import keys_of, store_of
-from soupxr.decisions import (
+from soupxr.errors import ArgumentError, SoupWarning, StoreError, expected, listed
+from soupxr.evaluation.decisions import (
     Result,
     current_decision,
     decide,
@@ -25,7 +26,6 @@ from soupxr.decisions import (
     identity,
     results_of,
 )
-from soupxr.errors import ArgumentError, SoupWarning, StoreError, expected, listed
 from soupxr.inference.provenance import differences
 from soupxr.inference.sequence import Decision
 from soupxr.labels import label_source, read_labels, sole_annotator
