@@ -34,6 +34,7 @@ def main(debug: bool) -> None:
 
 
 @main.command()
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -41,11 +42,11 @@ def main(debug: bool) -> None:
     show_default=True,
     help="Folder for videos, store and pictures.",
 )
-def demo(out: Path) -> None:
-    """Render three animals, learn from two, and judge the models on the third."""
+def demo(out: Path, seed: int) -> None:
+    """Render ten animals, learn from eight, and judge the models on the other two."""
     from soupxr.demo import run
 
-    run(out, click.echo)
+    run(out, click.echo, seed=seed)
 
 
 @main.command()
