@@ -64,8 +64,9 @@ class Effort:
     features: Settings = (
         ("batch_size", 32),
         ("initial_lr", 1e-3),
-        ("max_epochs", 4),
-        ("training_steps", 70),
+        ("max_epochs", 5),
+        ("patience", 0),
+        ("training_steps", 44),
         ("oversampling", 0.5),
         ("weight_exponent", 0.25),
     )

@@ -44,6 +44,7 @@ class FlowGenerator:
         initial_lr: float = 1e-4,
         stop_method: StopMethod = "learning_rate",
         max_epochs: int = 10,
+        patience: int = 3,
         training_steps: int = 1000,
         validation_steps: int = 200,
         flow_window: int | None = None,
@@ -81,6 +82,8 @@ class FlowGenerator:
             after ``max_epochs``.
         max_epochs, training_steps, validation_steps : int
             Most epochs, and most batches in either part of one.
+        patience : int
+            Epochs without improvement after which the learning rate is lowered.
         flow_window : int, optional
             Frames that the network sees at once. Default: that of ``model_in``, else 11.
         image_size : int or (height, width), optional
@@ -138,6 +141,7 @@ class FlowGenerator:
                 initial_lr=initial_lr,
                 stop_method=stop_method,
                 max_epochs=max_epochs,
+                patience=patience,
                 training_steps=training_steps,
                 validation_steps=validation_steps,
                 flow_window=flow_window,
@@ -176,6 +180,7 @@ class FeatureExtractor:
         initial_lr: float = 1e-4,
         stop_method: StopMethod = "learning_rate",
         max_epochs: int = 20,
+        patience: int = 3,
         training_steps: int = 1000,
         validation_steps: int = 1000,
         image_size: int | tuple[int, int] | None = None,
@@ -250,6 +255,7 @@ class FeatureExtractor:
                 initial_lr=initial_lr,
                 stop_method=stop_method,
                 max_epochs=max_epochs,
+                patience=patience,
                 training_steps=training_steps,
                 validation_steps=validation_steps,
                 image_size=image_size,
@@ -331,6 +337,7 @@ class SequenceModel:
         initial_lr: float = 1e-4,
         stop_method: StopMethod = "learning_rate",
         max_epochs: int = 100,
+        patience: int = 5,
         training_steps: int = 1000,
         validation_steps: int = 1000,
         weight_exponent: float = 1.0,
@@ -382,6 +389,7 @@ class SequenceModel:
                 initial_lr=initial_lr,
                 stop_method=stop_method,
                 max_epochs=max_epochs,
+                patience=patience,
                 training_steps=training_steps,
                 validation_steps=validation_steps,
                 weight_exponent=weight_exponent,

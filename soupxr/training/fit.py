@@ -187,9 +187,7 @@ class _Bar(pl.callbacks.TQDMProgressBar):
 
     def init_validation_tqdm(self) -> Any:
         """No second bar for the validation part, which would push the first one up."""
-        bar = super().init_validation_tqdm()
-        bar.disable = True
-        return bar
+        return pl.callbacks.progress.tqdm_progress.Tqdm(disable=True)
 
 
 class _Recorder(pl.Callback):

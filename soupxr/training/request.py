@@ -45,6 +45,7 @@ class TrainingRequest:
     initial_lr: float = 1e-4
     stop_method: StopMethod = "learning_rate"
     max_epochs: int | None = None
+    patience: int | None = None
     training_steps: int = 1000
     validation_steps: int | None = None
     flow_window: int | None = None
@@ -82,6 +83,7 @@ class TrainingRequest:
         for name, least in {
             "batch_size": 2,
             "max_epochs": 1,
+            "patience": 0,
             "training_steps": 1,
             "validation_steps": 1,
             "flow_window": 2,
@@ -142,7 +144,7 @@ class TrainingRequest:
             initial_lr=float(self.initial_lr),
             stop_method=self.stop_method,
             max_epochs=self.max_epochs or MOST_EPOCHS[self.kind],
-            patience=PATIENCE[self.kind],
+            patience=PATIENCE[self.kind] if self.patience is None else self.patience,
             training_steps=self.training_steps,
             validation_steps=self.validation_steps or VALIDATION_STEPS[self.kind],
             seed=int(self.seed),
@@ -170,7 +172,9 @@ class TrainingRequest:
         own = dataclasses.asdict(self)
         for name in ("kind", "model_out", "resume", "progress"):
             del own[name]
-        own |= {"precision": self.used_precision, "max_epochs": self.schedule.max_epochs}
+        schedule = self.schedule
+        own |= {"precision": self.used_precision, "max_epochs": schedule.max_epochs}
+        own |= {"patience": schedule.patience, "validation_steps": schedule.validation_steps}
         return {name: _plain(value) for name, value in own.items()}
 
 

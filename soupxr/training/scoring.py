@@ -7,9 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from soupxr.metrics import optimum_thresholds, predict, threshold_curves
+from soupxr.metrics import ThresholdCurves, optimum_thresholds, predict, threshold_curves
+from soupxr.metrics.frames import LOWEST_THRESHOLD, USELESS_SCORE
 
 __all__ = ["ValidationScores", "validation_scores"]
+
+
+#: Part of the best F1 that is as good as it.
+NEARLY = 0.9
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,8 @@ class ValidationScores:
     Parameters
     ----------
     thresholds : ndarray, (K,)
-        At which each class has its best F1 on these frames; 0.5 where it was not labelled.
+        In the middle of those at which each class has nearly its best F1 on these frames; 0.5
+        where it was not labelled, or has learnt nothing.
     f1 : ndarray, (K,)
         At these thresholds; NaN for a class that occurs on none of these frames.
     """
@@ -41,10 +47,13 @@ class ValidationScores:
 def validation_scores(
     probability: npt.NDArray[np.floating], label: npt.NDArray[np.int8]
 ) -> ValidationScores:
-    """Score predictions at the thresholds that are best on these very frames.
+    """Score predictions at thresholds that are good on these very frames.
 
-    As DeepEthogram reports its epochs, but for frames of which some classes are unlabelled: there
-    the labelled classes count. A class without an occurrence has no F1.
+    F1 as DeepEthogram reports it for its epochs, but for two things. Of frames of which some
+    classes are unlabelled, the labelled classes count; a class without an occurrence has no F1. And
+    where a validation part has few bouts, F1 hardly changes over a wide range of thresholds, and
+    its very maximum, which DeepEthogram takes, lies anywhere in it: the middle of the range in
+    which F1 is within a tenth of the best carries over to other animals more often.
 
     Parameters
     ----------
@@ -59,7 +68,7 @@ def validation_scores(
         known = label[:, k] >= 0
         if known.any():
             curves = threshold_curves(probability[known, k, None], label[known, k, None])
-            thresholds[k] = optimum_thresholds(curves)[0]
+            thresholds[k] = _middle(curves)
     predicted = predict(probability, thresholds)
     f1 = np.full(n_classes, np.nan)
     for k in range(n_classes):
@@ -68,6 +77,20 @@ def validation_scores(
         if truth.any():
             f1[k] = 2 * float((truth & guess).sum()) / float(truth.sum() + guess.sum())
     return ValidationScores(thresholds, f1)
+
+
+def _middle(curves: ThresholdCurves) -> float:
+    """The middle of the thresholds around the best at which a class is about as good."""
+    f1 = curves.f1[:, 0]
+    top = int(f1.argmax())
+    if f1[top] < USELESS_SCORE:
+        return float(optimum_thresholds(curves)[0])
+    good = f1 >= NEARLY * f1[top]
+    below = np.flatnonzero(~good[:top])
+    above = np.flatnonzero(~good[top:])
+    first = below[-1] + 1 if below.size else 0
+    last = top + above[0] - 1 if above.size else len(f1) - 1
+    return float(max(curves.thresholds[(first + last) // 2], LOWEST_THRESHOLD))
 
 
 def _mean(f1: npt.NDArray[np.float64]) -> float:

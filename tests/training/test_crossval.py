@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 import torch
 import training_runs as runs
 from reference import select
+from results import annotate
 from training_runs import (
     LENGTH,
     TRIALS,
@@ -193,14 +193,14 @@ def test_another_number_of_folds(judged_ds, tmp_path):
 
 
 def test_a_trial_that_was_labelled_since(judged_ds, tmp_path, film):
-    """No fold of its features' extractor kept it back, but none has seen it either."""
+    """No fold of its features' extractor kept it back, so no fold judges it; all learn from it."""
     for view in ("side", "front"):
         film(tmp_path / f"videos/M3/S1/reach_{view}_v001.mp4", n_frames=LENGTH)
-    ds = judged_ds.soup.add_item("M3")
-    late = ds.sel(animal="M3", session="S1", trial_id=1)
-    ds = late.soup.annotate(truth(), annotator="human")
-    ds = sx.open(judged_ds.attrs["soupxr_store"]).soup.feature_extractor.infer()
+    late = "M3/S1/1"
+    ds = annotate(judged_ds.soup.add_item("M3"), late, truth()).soup.feature_extractor.infer()
     train_sequence(ds, tmp_path / "x", folds=2, max_epochs=1)
     assert all(probability is not None for probability in out_of_fold(ds).values())
-    for index in range(2):
-        shutil.rmtree(tmp_path / f"x/fold{index}")
+    assert read_out_of_fold(store_of(ds), "fast", late) is None
+    for one in folds_of(tmp_path / "x"):
+        split = one.extra["training"]["split"]
+        assert late in split["training"] + split["validation"]

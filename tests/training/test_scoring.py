@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from soupxr.metrics import epoch_metrics
+from soupxr.metrics import epoch_metrics, threshold_curves
 from soupxr.training.scoring import validation_scores
 
 
@@ -26,11 +26,29 @@ def arrays(seed, n_frames=80, n_classes=4):
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(2, 120))
 def test_whole_labels_score_as_deepethograms_epochs(seed, n_classes, n_frames):
     probability, label = arrays(seed, n_frames, n_classes)
-    scores, whole = validation_scores(probability, label), epoch_metrics(probability, label)
-    np.testing.assert_array_equal(scores.thresholds, whole.thresholds)
+    scores = validation_scores(probability, label)
+    whole = epoch_metrics(probability, label, scores.thresholds)
     np.testing.assert_allclose(scores.f1, whole.f1, rtol=1e-12, atol=1e-12)
     assert scores.mean == pytest.approx(whole.f1_mean)
     assert scores.mean_without_background == pytest.approx(whole.f1_mean_without_background)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(2, 5), st.integers(2, 120))
+def test_thresholds_are_nearly_as_good_as_the_best(seed, n_classes, n_frames):
+    probability, label = arrays(seed, n_frames, n_classes)
+    chosen = validation_scores(probability, label).thresholds
+    curves = threshold_curves(probability, label)
+    for k in range(1, n_classes):
+        place = np.searchsorted(curves.thresholds, chosen[k])
+        assert curves.f1[place, k] >= 0.9 * curves.f1[:, k].max() - 1e-12
+
+
+def test_the_threshold_lies_in_the_middle_of_the_good_ones():
+    # Any threshold from 0.2 to 0.8 tells them apart.
+    probability = np.array([[0.5, 0.2], [0.5, 0.1], [0.5, 0.8], [0.5, 0.9]], np.float32)
+    label = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.int8)
+    assert validation_scores(probability, label).thresholds[1] == pytest.approx(0.5, abs=0.01)
 
 
 def slow_f1(predicted, label):
