@@ -9,6 +9,7 @@ out-of-fold probability. (Flow generators learn from video alone, so no label le
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from soupxr.errors import ArgumentError, expected
+from soupxr.errors import ArgumentError, SoupWarning, expected, listed
 from soupxr.inference.engine import FeatureEngine
 from soupxr.inference.preprocess import Preprocessing
 from soupxr.inference.sequence import class_probabilities
@@ -89,17 +90,12 @@ def plan_folds(
         If there are too few trials or groups, or the extractor was not cross-validated likewise.
     """
     assert request.folds is not None
-    if extractor is None:
-        folds = make_folds(
-            material.summaries(), request.folds, group=request.group, seed=request.seed
-        )
-        models: list[Checkpoint | None] = [None] * len(folds)
-    else:
-        models = [*_models_of_folds(extractor, request.folds)]
-        folds = [tuple(found.extra["training"]["held_out"]) for found in models if found]
+    if extractor is not None:
+        return _folds_taken_over(material, extractor, request)
+    folds = make_folds(material.summaries(), request.folds, group=request.group, seed=request.seed)
     return [
-        Fold(index, held_out, _split_of_others(material, held_out, request), found)
-        for index, (held_out, found) in enumerate(zip(folds, models, strict=True))
+        Fold(index, held_out, _split_of_others(material, held_out, request))
+        for index, held_out in enumerate(folds)
     ]
 
 
@@ -108,6 +104,37 @@ def _split_of_others(
 ) -> Split:
     rest = [summary for summary in material.summaries() if summary.key not in held_out]
     return make_split(rest, validation=request.validation, seed=request.seed)
+
+
+def _folds_taken_over(
+    material: Material, extractor: Checkpoint, request: TrainingRequest
+) -> list[Fold]:
+    """Folds with which a feature extractor was cross-validated, its own splits of the others too.
+
+    Trials that were labelled since are learnt from by all and judged by none.
+    """
+    assert request.folds is not None
+    folds = []
+    for index, found in enumerate(_models_of_folds(extractor, request.folds)):
+        held_out = tuple(found.extra["training"]["held_out"])
+        old = Split.from_plain(found.extra["training"]["split"])
+        others = [key for key in material.by_key if key not in held_out]
+        validation = tuple(key for key in others if key in old.validation)
+        training = tuple(key for key in others if key not in old.validation)
+        split = Split(training, validation, old.group)
+        if not (training and validation):  # of a smaller selection
+            split = _split_of_others(material, held_out, request)
+        folds.append(Fold(index, held_out, split, found))
+    judged = {key for fold in folds for key in fold.held_out}
+    late = [key for key in material.by_key if key not in judged]
+    if late:
+        warnings.warn(
+            f"{len(late)} trial(s) were labelled after the feature extractor was cross-validated, "
+            f"so no fold judges them. Train it again to have them judged too.{listed(late[:8])}",
+            SoupWarning,
+            stacklevel=5,
+        )
+    return folds
 
 
 def _models_of_folds(extractor: Checkpoint, n_folds: int) -> list[Checkpoint]:

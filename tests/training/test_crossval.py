@@ -198,9 +198,19 @@ def test_a_trial_that_was_labelled_since(judged_ds, tmp_path, film):
         film(tmp_path / f"videos/M3/S1/reach_{view}_v001.mp4", n_frames=LENGTH)
     late = "M3/S1/1"
     ds = annotate(judged_ds.soup.add_item("M3"), late, truth()).soup.feature_extractor.infer()
-    train_sequence(ds, tmp_path / "x", folds=2, max_epochs=1)
+    with pytest.warns(sx.SoupWarning, match=f"(?s)1 trial.*no fold judges.*{late}"):
+        train_sequence(ds, tmp_path / "x", folds=2, max_epochs=1)
     assert all(probability is not None for probability in out_of_fold(ds).values())
     assert read_out_of_fold(store_of(ds), "fast", late) is None
     for one in folds_of(tmp_path / "x"):
         split = one.extra["training"]["split"]
-        assert late in split["training"] + split["validation"]
+        assert late in split["training"]
+
+
+def test_a_fold_is_validated_on_what_its_extractor_was_validated_on(judged):
+    models = judged.parent / "models"
+    for extractor, sequence in zip(
+        folds_of(models / "folded"), folds_of(models / "judge"), strict=True
+    ):
+        wanted = extractor.extra["training"]["split"]["validation"]
+        assert sequence.extra["training"]["split"]["validation"] == wanted
