@@ -17,7 +17,7 @@ from soupxr.modes import Mode
 from soupxr.options import set_options
 from soupxr.store import Store
 
-__all__ = ["choose_checkpoints"]
+__all__ = ["choose_checkpoints", "learnt_from"]
 
 PathLike = str | os.PathLike[str]
 
@@ -68,7 +68,27 @@ def choose_checkpoints(
         if wants_sequence:
             sequence = _given(weights.sequence_model, "sequence", mode, behaviors)
     flow = None if feature is None else _flow_generator(flow_path, feature, mode)
+    _refuse_strangers(feature, sequence)
     return flow, feature, sequence
+
+
+def learnt_from(sequence: Checkpoint | None) -> str | None:
+    """SHA-256 of the feature extractor whose features a sequence model learnt from, if it says."""
+    training = sequence.extra.get("training", {}) if sequence else {}
+    told = training.get("inputs", {}).get("features", {}).get("feature_model")
+    return None if told is None else str(told)
+
+
+def _refuse_strangers(feature: Checkpoint | None, sequence: Checkpoint | None) -> None:
+    """A sequence model can make nothing of another extractor's features, however alike."""
+    wanted = learnt_from(sequence)
+    if feature is None or sequence is None or wanted in (None, feature.sha256):
+        return
+    raise CheckpointError(
+        f"{sequence.path}: expected a sequence model for the features of {feature.path}, but it "
+        "learnt from those of another feature extractor. Give the two that belong together, or "
+        "train the sequence model anew on ds.soup.feature_extractor.infer(…)."
+    )
 
 
 class _Defaults(NamedTuple):

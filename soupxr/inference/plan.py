@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from soupxr.errors import ArgumentError, CheckpointError, expected
-from soupxr.inference.chosen import choose_checkpoints
+from soupxr.inference.chosen import choose_checkpoints, learnt_from
 from soupxr.inference.preprocess import STYLES, Style
 from soupxr.inference.roles import Roles
 from soupxr.inference.sequence import Decision
@@ -103,6 +103,9 @@ class Plan:
     flow, feature, sequence : ModelFile or None
         Checkpoints. Without ``flow``, the flow generator inside ``feature``; the other two are
         None where their stage does not run.
+    sequence_wants : str or None
+        SHA-256 of the feature extractor whose features the sequence model learnt from, where it
+        says so.
     normalization : (mean, std) or None
         None means statistics of each trial's own video.
     keep : {"float32", "float16", "none"}
@@ -116,6 +119,7 @@ class Plan:
     flow: ModelFile | None
     feature: ModelFile | None
     sequence: ModelFile | None
+    sequence_wants: str | None
     image_size: tuple[int, int]
     preprocessing: Style
     normalization: Moments | None
@@ -179,6 +183,7 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         flow=_model_file(flow),
         feature=_model_file(feature),
         sequence=_model_file(sequence),
+        sequence_wants=learnt_from(sequence),
         image_size=_image_size(request, flow, feature),
         preprocessing=request.preprocessing or _said(feature, "preprocessing") or DEFAULT_STYLE,
         normalization=_normalization(request, feature),

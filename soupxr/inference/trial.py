@@ -192,6 +192,13 @@ class _Work:
                 f"there are no stored features in mode {self.plan.mode.name}. "
                 "Run ds.soup.infer(...) or ds.soup.feature_extractor.infer(...) first."
             )
+        wanted = self.plan.sequence_wants
+        if wanted not in (None, self.record.features["identity"]["feature_model"]):
+            raise StoreError(
+                "the stored features are of another feature extractor than the sequence model "
+                "learnt from. Run ds.soup.feature_extractor.infer(...) with that one, or train the "
+                "sequence model anew."
+            )
         for start in range(0, trial.n_frames, FEATURE_CHUNK):
             stop = min(start + FEATURE_CHUNK, trial.n_frames)
             part = self.results.read_features(start, stop)

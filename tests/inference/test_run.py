@@ -387,3 +387,34 @@ def test_progress_over_frames(new_store, models, capsys):
     assert "3 done, 0 skipped, 0 failed (trials)" in told
     ds.soup.infer("fast", **models(), overwrite=True, progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_a_sequence_model_refuses_features_of_another_extractor(new_store, models, tmp_path):
+    paths = models()
+    known = checkpoint.read(paths["sequence_model_in"])
+    inputs = {"features": {"feature_model": checkpoint.read(paths["feature_model_in"]).sha256}}
+
+    def write(name, inputs):
+        return checkpoint.write(
+            tmp_path / name,
+            kind="sequence",
+            mode="fast",
+            model=known.state_dict,
+            config=known.config,
+            behaviors=known.behaviors,
+            window=None,
+            image_size=None,
+            preprocessing=None,
+            normalization=None,
+            extra={"training": {"inputs": inputs}},
+        ).path
+
+    friend = write("friend.ckpt", inputs)
+    stranger = write("stranger.ckpt", {"features": {"feature_model": "0" * 64}})
+    ds = new_store("M1/S1/1")
+    with pytest.raises(sx.CheckpointError, match="learnt from those of another"):
+        ds.soup.infer(feature_model_in=paths["feature_model_in"], sequence_model_in=stranger)
+    ds = ds.soup.infer(feature_model_in=paths["feature_model_in"], sequence_model_in=friend)
+    with pytest.raises(sx.InferenceError, match="another feature extractor"):
+        ds.soup.sequence.infer(model_in=stranger, overwrite=True)
+    assert ds.soup.trials.fast.tolist() == ["complete"], "the earlier result stays"
