@@ -81,7 +81,7 @@ class Effort:
 #: Shows that everything runs; too little to learn anything.
 SMALLEST = Effort(
     trials=1,
-    n_frames=60,
+    n_frames=260,
     image_size=(32, 32),
     flow=(("batch_size", 2), ("max_epochs", 1), ("training_steps", 1), ("validation_steps", 1)),
     features=(("batch_size", 2), ("max_epochs", 1), ("training_steps", 2)),

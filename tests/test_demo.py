@@ -10,19 +10,21 @@ from soupxr.demo import HELD_OUT, SMALLEST, run
 @pytest.mark.slow
 def test_the_whole_way_on_the_smallest_scale(tmp_path):
     said = []
+    # What an earlier demo left is replaced.
+    (tmp_path / "demo" / "videos" / "M99").mkdir(parents=True)
+    (tmp_path / "demo" / ".soupxr-demo").touch()
     scores = run(tmp_path / "demo", said.append, effort=SMALLEST)
     told = "\n".join(said)
     for name in ("ethograms.png", "ethograms.html", "scores.png", "scores.html", "reach.zarr"):
         assert str(tmp_path / "demo" / name) in told
         assert (tmp_path / "demo" / name).exists()
     ds = sx.open(tmp_path / "demo" / "reach.zarr")
-    assert (ds.annotation.sel(annotator="truth").isel(frame=slice(60)) >= 0).all()
+    assert (ds.annotation.sel(annotator="truth") >= 0).all()
     is_held_out = ds.animal.isin(HELD_OUT).values
     np.testing.assert_array_equal(ds.status.sel(mode="fast") == 2, is_held_out)
     assert scores.attrs["n_trials"] == is_held_out.sum()
     assert scores.attrs["n_validation_trials"] == 0
-    # A second demo replaces the first.
-    run(tmp_path / "demo", said.append, effort=SMALLEST)
+    assert not (tmp_path / "demo" / "videos" / "M99").exists()
 
 
 def test_refuses_to_write_over_what_is_no_demo(tmp_path):
