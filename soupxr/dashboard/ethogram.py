@@ -9,7 +9,6 @@ visible when a long trial is zoomed out.
 from __future__ import annotations
 
 import os
-import secrets
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from soupxr.dashboard.picture import BACKENDS, draw, figure, is_styled, page
 from soupxr.dashboard.sheet import overview_sheet, raster_sheet
 from soupxr.errors import ArgumentError, expected
+from soupxr.files import whole_file
 from soupxr.modes import BEHAVIORS
 
 if TYPE_CHECKING:
@@ -226,12 +226,8 @@ def save_ethogram(picture: hv.Overlay, path: str | os.PathLike[str], *, dpi: int
         raise ArgumentError(expected("picture", expectation, type(picture).__name__, remedy))
     content = page(picture) if suffix == ".html" else figure(picture, suffix[1:], dpi)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(target) as file:
+        file.write_bytes(content)
     return target
 
 

@@ -21,7 +21,7 @@ from soupxr.dashboard.sheet import Band, Curve, Sheet, thinned
 if TYPE_CHECKING:
     import holoviews as hv
 
-__all__ = ["BACKENDS", "draw", "figure", "is_styled", "page"]
+__all__ = ["BACKENDS", "both_backends", "draw", "figure", "is_styled", "page"]
 
 BACKENDS = ("bokeh", "matplotlib")
 
@@ -88,7 +88,7 @@ def draw(
     backends : sequence of str
         To style for.
     """
-    with _both_backends() as hv:
+    with both_backends() as hv:
         pen = _Pen(hv, backends)
         elements = [_boxes(pen, list(sheet.stripes), STRIPE, 0.0), _unknown(pen, sheet, fps)]
         for faded in (True, False):
@@ -103,7 +103,7 @@ def draw(
 
 def is_styled(picture: object, backend: str) -> bool:
     """Whether this is a picture drawn here, for that backend."""
-    with _both_backends() as hv:
+    with both_backends() as hv:
         if not isinstance(picture, hv.Overlay):
             return False
         options = hv.Store.lookup_options(backend, picture, "plot").kwargs
@@ -119,7 +119,7 @@ def figure(picture: hv.Overlay, kind: str, dpi: int) -> bytes:
 
     content = BytesIO()
     # Names of trials are no mathematics, though there be a dollar in them.
-    with _both_backends() as hv, matplotlib.rc_context({"text.parse_math": False}):
+    with both_backends() as hv, matplotlib.rc_context({"text.parse_math": False}):
         size = hv.Store.lookup_options("matplotlib", picture, "plot").kwargs["fig_inches"]
         # A figure of our own: pyplot neither opens a window for it nor keeps it.
         sheet = Figure(figsize=size, facecolor="white", layout="constrained")
@@ -135,7 +135,7 @@ def page(picture: hv.Overlay) -> bytes:
     from bokeh.embed import components
     from bokeh.resources import Resources
 
-    with _both_backends() as hv:
+    with both_backends() as hv:
         plot = hv.renderer("bokeh").get_plot(picture).state
     script, place = components(plot)
     # Without its own mathematics, a page whose names look like TeX would fetch some.
@@ -147,7 +147,7 @@ def page(picture: hv.Overlay) -> bytes:
 
 
 @contextmanager
-def _both_backends() -> Iterator[Any]:
+def both_backends() -> Iterator[Any]:
     """HoloViews with both backends loaded; the caller's choice of one is left as it was."""
     import holoviews as hv
 

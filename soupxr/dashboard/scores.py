@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,10 @@ import xarray as xr
 
 from soupxr.dashboard.ethogram import behavior_colors
 from soupxr.dashboard.panels import BokehPanel, MatplotlibPanel, Panel, figure_of, page_of
-from soupxr.dashboard.picture import BACKENDS, INK, _both_backends
+from soupxr.dashboard.picture import BACKENDS, INK, both_backends
 from soupxr.errors import ArgumentError, expected
 from soupxr.evaluation.scoring import EVALUATION_ATTR
+from soupxr.files import whole_file
 from soupxr.metrics import mean_known
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def evaluation_picture(evaluation: xr.Dataset) -> hv.Layout:
         If it is another Dataset, or has several groups.
     """
     _check(evaluation)
-    with _both_backends() as hv:
+    with both_backends() as hv:
         panels = _panels(hv, evaluation)
         layout = hv.Layout(panels).cols(len(panels))
         for backend in BACKENDS:
@@ -100,19 +100,15 @@ def save_evaluation(
         endings = ", ".join(SUFFIXES)
         raise ArgumentError(expected("path", f"a name that ends in {endings}", str(path)))
     _check(evaluation)
-    with _both_backends() as hv:
+    with both_backends() as hv:
         panels, title = _panels(hv, evaluation), _title(evaluation)
         if suffix == ".html":
             content = page_of(hv, panels, title)
         else:
             content = figure_of(hv, panels, title, suffix[1:], dpi)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(target) as file:
+        file.write_bytes(content)
     return target
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pandas as pd
 
 from soupxr.bouts import mask_to_bouts
 from soupxr.errors import ArgumentError, VideoError, expected
+from soupxr.files import whole_file
 from soupxr.modes import BEHAVIORS
 from soupxr.options import get_option
 from soupxr.progress import progress_bar
@@ -124,7 +124,7 @@ def write_dataset(
             bouts += list(_bouts(trial))
             bar.update(n_frames)
     table = pd.DataFrame(bouts, columns=list(TRUTH_COLUMNS)).astype(TRUTH_COLUMNS)
-    with _partial(root / TRUTH_FILE) as partial:
+    with whole_file(root / TRUTH_FILE) as partial:
         table.to_csv(partial, index=False)
     return table
 
@@ -203,20 +203,9 @@ def _bouts(trial: Trial) -> Iterator[tuple[str, str, int, str, int, int]]:
             yield trial.animal, trial.session, trial.trial_id, behavior, start, stop
 
 
-@contextmanager
-def _partial(path: Path) -> Iterator[Path]:
-    """A file to write that takes its name only when it is whole, and is gone if it never is."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _encode(trial: Trial, view: str, path: Path) -> None:
     """Write one view as H.264, frame for frame."""
-    with _partial(path) as partial, tempfile.TemporaryFile() as complaints:
+    with whole_file(path) as partial, tempfile.TemporaryFile() as complaints:
         command = _ffmpeg_command(trial, partial)
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from soupxr.errors import SoupWarning, TrainingError
+from soupxr.files import whole_file
 from soupxr.training._lightning import pytorch_lightning as pl
 from soupxr.training.curves import save_curves
 from soupxr.training.runfolder import RunFolder
@@ -204,7 +205,7 @@ class _Recorder(pl.Callback):
         if task.is_best():
             self.save(self.folder.best, epoch)
         self.folder.write_history(task.history)
-        with self.folder.replacing(self.folder.resume_file) as path:
+        with whole_file(self.folder.resume_file) as path:
             trainer.save_checkpoint(path)
 
     def draw(self, task: Task) -> None:

@@ -15,15 +15,14 @@ from __future__ import annotations
 import csv
 import json
 import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from soupxr.errors import ArgumentError, TrainingError, expected, listed
+from soupxr.files import whole_file
 
 __all__ = ["RunFolder"]
 
@@ -162,21 +161,11 @@ class RunFolder:
         """All that resuming needs."""
         return self.path / "resume.ckpt"
 
-    @contextmanager
-    def replacing(self, path: Path) -> Iterator[Path]:
-        """A file to write that takes its name only when it is whole."""
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write ``metrics.csv`` anew."""
         columns = list(dict.fromkeys(name for row in history for name in row))
         with (
-            self.replacing(self.path / "metrics.csv") as path,
+            whole_file(self.path / "metrics.csv") as path,
             path.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, columns)
@@ -189,7 +178,7 @@ class RunFolder:
         self._write_facts()
 
     def _write_facts(self) -> None:
-        with self.replacing(self.path / "run.json") as path:
+        with whole_file(self.path / "run.json") as path:
             path.write_text(json.dumps(self.facts, indent=1), encoding="utf-8")
 
 

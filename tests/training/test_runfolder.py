@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from soupxr.errors import ArgumentError, TrainingError
+from soupxr.files import whole_file
 from soupxr.training.runfolder import RELAXED, RunFolder
 
 FACTS = {
@@ -211,7 +212,7 @@ def test_a_crash_while_replacing_leaves_the_old_file_alone(tmp_path):
         path.write_bytes(b"ha")
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), folder.replacing(folder.best) as path:
+    with pytest.raises(KeyboardInterrupt), whole_file(folder.best) as path:
         half_way(path)
     assert folder.best.read_bytes() == b"good"
     assert names(tmp_path) == {"run.json", "best.ckpt"}
@@ -219,7 +220,7 @@ def test_a_crash_while_replacing_leaves_the_old_file_alone(tmp_path):
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
     folder = begun(tmp_path)
-    with folder.replacing(folder.last) as path:
+    with whole_file(folder.last) as path:
         path.write_bytes(b"half")
         assert not folder.last.exists()
         assert path.parent == tmp_path
