@@ -6,7 +6,7 @@
 Takes the demo's features and labels. A sequence model is trained on both streams' features, on
 those of the pictures alone and on those of the flow alone, each with the other half set to zero;
 without a sequence model, the feature extractor's own logits are taken, at its own thresholds. All
-are judged on the animal that none of them has seen.
+are judged on the animals that none of them has seen.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
         results = ablate(arguments.demo, arguments.seed)
     behaviors = list(next(iter(results.values())))
     rows = [(name, *(f"{found[key]:.2f}" for key in behaviors)) for name, found in results.items()]
-    print_table("F1 on the animal that was kept back", ("", *behaviors), rows)
+    print_table("F1 on the animals that were kept back", ("", *behaviors), rows)
     write_json(arguments.json, {"machine": facts, "f1": results})
 
 
