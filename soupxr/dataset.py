@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+# xarray imports it with the first Dataset; here, so that the first open is as quick as the others.
+import dask.array  # noqa: F401
 import numpy as np
 import pandas as pd
 import xarray as xr
