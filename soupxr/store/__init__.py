@@ -19,7 +19,6 @@ from soupxr.store.creation import create
 from soupxr.store.folds import (
     clear_out_of_fold,
     read_out_of_fold,
-    require_group,
     write_out_of_fold,
 )
 from soupxr.store.framecache import (
@@ -30,6 +29,7 @@ from soupxr.store.framecache import (
     drop_frame_caches,
     frame_caches,
 )
+from soupxr.store.groups import require_group
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.membership import add_trials, correct_trial, remove_trials
 from soupxr.store.models import (

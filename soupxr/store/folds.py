@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from soupxr.schema import Variable, out_of_fold_variables
-from soupxr.store.address import exclusive
+from soupxr.schema import out_of_fold_variables
+from soupxr.store.groups import require_group
 from soupxr.store.lookup import Store
-from soupxr.store.zarrs import dims_of, make_array, open_group, write
+from soupxr.store.zarrs import write
 
-__all__ = ["clear_out_of_fold", "read_out_of_fold", "require_group", "write_out_of_fold"]
+__all__ = ["clear_out_of_fold", "read_out_of_fold", "write_out_of_fold"]
 
 FloatArray = npt.NDArray[np.float32]
-
-
-def require_group(
-    address: str,
-    path: str,
-    variables: Mapping[str, Variable],
-    sizes: Mapping[str, int] | None = None,
-    attributes: Mapping[str, Any] | None = None,
-) -> None:
-    """Make an optional group with its arrays, as long as the store's, where there is none.
-
-    Parameters
-    ----------
-    path : str
-        Such as ``"out_of_fold/fast"``.
-    variables : mapping of str to Variable
-        Its arrays.
-    sizes : mapping of str to int, optional
-        Sizes of dimensions that the store does not have.
-    attributes : mapping, optional
-        Attributes of the group.
-    """
-    with exclusive(address):
-        store = Store(address)
-        if path in store.group and len(store.optional(path)) == len(variables):
-            return
-        known = dict(sizes or {})
-        for name in ("ethogram", "annotation"):
-            array = store.arrays[name]
-            known |= dict(zip(dims_of(array), array.shape, strict=True))
-        group = open_group(address).require_group(path)
-        group.attrs.update(attributes or {})
-        for name, variable in variables.items():
-            if name not in group:
-                make_array(group, name, variable, known)
 
 
 def write_out_of_fold(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from soupxr.errors import ArgumentError, StoreError, expected
 from soupxr.schema import CLIP_CHUNK, frame_cache_variables
 from soupxr.store.address import exclusive
-from soupxr.store.folds import require_group
+from soupxr.store.groups import require_group
 from soupxr.store.lookup import Store
 from soupxr.store.results import Overtaken
 from soupxr.store.zarrs import Array, open_group, write

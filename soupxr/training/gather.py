@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ import torch
 import xarray as xr
 
 from soupxr.dataset import data_root, keys_of, store_of
-from soupxr.errors import ArgumentError, SoupWarning, TrainingError, VideoError, expected, listed
+from soupxr.errors import ArgumentError, SoupWarning, TrainingError, VideoError, listed
 from soupxr.framecache import open_cached
 from soupxr.inference.preprocess import Preprocessing, Statistics
 from soupxr.inference.trial import trial_statistics
@@ -27,7 +26,17 @@ from soupxr.training.split import TrialSummary
 from soupxr.video import VideoInfo, probe
 from soupxr.video.frames import FrameSource
 
-__all__ = ["LabelledTrial", "Material", "labelled_trials", "open_clips", "pixel_statistics"]
+__all__ = [
+    "LabelledTrial",
+    "Material",
+    "class_counts",
+    "frame_places",
+    "known_frames",
+    "labelled_trials",
+    "open_clips",
+    "pixel_statistics",
+    "warn_of_missing",
+]
 
 #: Trials from which the mean and deviation of pixels are taken, at most.
 STATISTICS_TRIALS = 64
@@ -246,10 +255,3 @@ def warn_of_missing(positive: torch.Tensor, behaviors: Sequence[str]) -> None:
             SoupWarning,
             stacklevel=3,
         )
-
-
-def usable(argument: str, value: Any, what: str) -> Any:
-    """The value, or an error that says which argument is lacking."""
-    if value is None:
-        raise ArgumentError(expected(argument, what, None))
-    return value

@@ -29,6 +29,7 @@ from soupxr.training.gather import (
     Material,
     class_counts,
     frame_places,
+    known_frames,
     open_clips,
     pixel_statistics,
     warn_of_missing,
@@ -262,7 +263,7 @@ class FeatureStage(_PictureStage):
         training, validation = self._open()
         places, schedule = frame_places(training), self.schedule
         labels = [clips.labels for clips in training if clips.labels is not None]
-        rows = np.concatenate(labels)[np.concatenate([(mask >= 0).any(axis=1) for mask in labels])]
+        rows = np.concatenate([mask[known_frames(mask)] for mask in labels])
         weights = oversampling_weights(rows, self.request.oversampling)
         size = schedule.batch_size
         judged = _up_to(validation, schedule.validation_steps * size, schedule.seed)

@@ -32,7 +32,7 @@ from soupxr.training.scoring import ValidationScores, validation_scores
 
 __all__ = ["FeatureTask", "FlowTask", "SequenceTask", "Task"]
 
-#: Far apart, so that dropout and augmentation draw from streams that do not meet.
+#: Keeps the epochs of one seed apart from those of the next.
 EPOCH_STRIDE = 1_000_003
 
 
