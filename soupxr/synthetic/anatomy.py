@@ -40,7 +40,7 @@ PELLET_RADIUS = 5.0
 BAR_HEIGHT = 213.0
 JAW_HINGE, JAW_TIP = (78.0, 109.0, 0.0), (110.0, 114.5, 0.0)
 #: Turn of the jaw (radians) when it is wide open.
-GAPE = 0.34
+GAPE = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,23 +88,33 @@ def stream(*keys: int | str) -> np.random.Generator:
     return np.random.default_rng(words)
 
 
-def get_look(animal: str, session: str) -> Look:
-    """How an animal looks in a session: its own coat and habits, the day's lamp and cameras."""
+def get_look(animal: str, session: str, difficulty: float) -> Look:
+    """How an animal looks in a session: its own coat and habits, the day's lamp and cameras.
+
+    The more difficult, the less alike are the animals: at 0 they differ by a quarter of what
+    they differ by at 1.
+    """
     own, day = stream("animal", animal), stream("session", animal, session)
-    coat = own.choice([58.0, 88.0, 140.0])
-    angle = own.uniform(-2.6, -0.5) + day.normal(0.0, 0.08)
+    spread = 0.25 + 0.75 * difficulty
+
+    def between(low: float, high: float, chance: np.random.Generator = own) -> float:
+        middle, width = (low + high) / 2, spread * (high - low)
+        return float(middle + width * (chance.random() - 0.5))
+
+    coat = 90.0 + spread * (own.choice([58.0, 88.0, 140.0]) - 90.0)
+    angle = between(-2.6, -0.5) + day.normal(0.0, 0.08)
     return Look(
-        fur=coat * own.uniform(0.9, 1.12),
-        skin=own.uniform(165.0, 200.0),
-        backdrop=own.uniform(8.0, 30.0),
-        build=own.uniform(0.92, 1.1),
+        fur=coat * between(0.9, 1.12),
+        skin=between(165.0, 200.0),
+        backdrop=between(8.0, 30.0),
+        build=between(0.92, 1.1),
         light=(float(np.cos(angle)), float(np.sin(angle))),
-        gain=own.uniform(1.1, 1.35) * day.uniform(0.95, 1.05),
-        zoom=own.uniform(0.96, 1.04),
-        shift=(day.uniform(-4.0, 4.0), own.uniform(-4.0, 4.0)),
-        speed=own.uniform(0.9, 1.25),
-        chew_hz=own.uniform(7.5, 10.0),
-        lick_hz=own.uniform(6.0, 8.0),
-        whisk_hz=own.uniform(9.0, 14.0),
-        breath_hz=own.uniform(2.5, 4.5),
+        gain=between(1.1, 1.35) * between(0.95, 1.05, day),
+        zoom=between(0.96, 1.04),
+        shift=(between(-4.0, 4.0, day), between(-4.0, 4.0)),
+        speed=between(0.9, 1.25),
+        chew_hz=between(7.5, 10.0),
+        lick_hz=between(6.0, 8.0),
+        whisk_hz=between(9.0, 14.0),
+        breath_hz=between(2.5, 4.5),
     )

@@ -10,7 +10,7 @@ handopen   the digits spread, and stay spread until they close
 grab       the digits close on (or beside) the pellet
 supinate   the forearm turns the palm up
 atmouth    the paw is held at the mouth
-chew       the jaw swings, until the pellet is eaten
+chew       the jaw swings, in bursts, until the pellet is eaten
 ========== =====================================================================
 """
 
@@ -151,6 +151,18 @@ class _Track:
         path = path + np.multiply.outer(np.sin(np.pi * ease), bow)
         self.values[start : start + room] = path[:room]
 
+    def follow(self, start: int, path: npt.NDArray[np.float64]) -> None:
+        """Go along a path from frame ``start`` on, and stay at its end."""
+        if start >= len(self.values):
+            return
+        self.values[start:] = path[-1]
+        self.values[start : start + len(path)] = path[: len(self.values) - start]
+
+
+def _jaw_at(turn: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """How far the mouth is open (0 to 1) at a point of the chewing cycle (in radians)."""
+    return 0.5 + 0.42 * np.sin(turn)
+
 
 class _Play:
     """The trial while it is made up: one track for each part, and the truth beside them."""
@@ -161,8 +173,7 @@ class _Play:
         self.pitch = _Track(n_frames, anatomy.PITCH_REST)
         self.roll = _Track(n_frames, anatomy.PRONE)
         self.aperture = _Track(n_frames, RESTING_HAND)
-        self.bite = _Track(n_frames, 0.0)
-        self.chew = np.zeros(n_frames, np.float32)
+        self.jaw = _Track(n_frames, 0.0)
         self.pellet = np.full(n_frames, ON_POST, np.int8)
         self.fallen = np.zeros(n_frames, np.float32)
         self.busy = np.zeros(n_frames, bool)
@@ -277,30 +288,37 @@ class _Play:
         """Hold the hand at the mouth; with a pellet in it, chew, and chew on without it."""
         leave = mouth + self.frames(0.18, 0.32)
         self.mark("atmouth", mouth, leave)
-        # A jaw that is merely held open looks like one frame of chewing.
-        bitten = mouth + self.frames(0.02, 0.05)
-        self.bite.move(mouth, bitten, self.rng.uniform(0.2, 0.6))
         if hit:
             self.pellet[mouth + self.frames(0.0, 0.14) :] = GONE
         back = self._back(leave)
-        if hit:
-            start = mouth + self.frames(0.05, 0.12)
-            done = leave + self.frames(0.15, 0.9)
-            self._chew(start, done)
-            back = max(back, done)
-        closed = back + self.frames(0.02, 0.06)
-        self.bite.move(back, closed, 0.0)
+        start = mouth + self.frames(0.04, 0.12)
+        done = leave + self.frames(0.15, 0.9)
+        back = max(back, done) if hit else back
+        turn = self.rng.uniform(0.0, 2 * np.pi)
+        self._gape(mouth, min(mouth + self.frames(0.02, 0.04), start), turn)
+        turn = self._chew(start, done, turn) if hit else turn
+        self.jaw.move(back, back + self.frames(0.02, 0.06), 0.0)
         return back
 
-    def _chew(self, start: int, stop: int) -> None:
-        self.mark("chew", start, stop)
+    def _gape(self, start: int, stop: int, turn: float) -> None:
+        """Open the mouth as far as chewing has it at this point of its cycle, and stay so."""
+        self.jaw.move(start, stop, _jaw_at(turn))
+
+    def _chew(self, start: int, stop: int, turn: float) -> float:
+        """Bursts of chewing; in between the jaw rests wherever its cycle stopped.
+
+        So one picture of a mouth says nothing of whether it chews: it is open as far, and as
+        often as far, in a pause, or at a paw that brought nothing.
+        """
         hz = self.look.chew_hz * self.rng.uniform(0.92, 1.08)
-        # Whole cycles, so that the jaw neither jumps nor idles at either end of the bout.
-        cycles = max(1, round((stop - start) / self.fps * hz))
-        phase = np.arange(1, stop - start + 1) / (stop - start) * cycles
-        swing = self.rng.uniform(0.55, 0.75) * np.sin(2 * np.pi * phase)
-        room = max(0, min(stop, len(self.chew)) - start)
-        self.chew[start : start + room] = swing[:room]
+        while start < min(stop, len(self.truth)):
+            pause = min(start + self.frames(0.12, 0.3), stop)
+            turns = turn + 2 * np.pi * hz / self.fps * np.arange(1, pause - start + 1)
+            self.jaw.follow(start, _jaw_at(turns))
+            self.mark("chew", start, pause)
+            turn = float(turns[-1])
+            start = pause + self.frames(0.06, 0.18)
+        return turn
 
     def _back(self, start: int) -> int:
         """Return to the bar: the way of a lift, the other way round, and no behavior."""
@@ -319,14 +337,14 @@ class _Play:
         n = len(self.pellet)
         tongue = licks(rng, ~self.busy, fps, look.lick_hz, difficulty)
         idle = jaw_drift(rng, n, fps, 0.12 + 0.25 * difficulty)
-        jaw = np.maximum(self.bite.values, idle) + 0.5 * self.chew
+        jaw = np.maximum(self.jaw.values, idle)
         wrist = self.wrist.values + fidgets(rng, n, fps, 0.5 + 1.2 * difficulty)
         return Motion(
             wrist=wrist.astype(np.float32),
             pitch=self.pitch.values,
             roll=self.roll.values,
             aperture=self.aperture.values,
-            jaw=np.clip(np.maximum(jaw, 0.8 * tongue), 0.0, 1.0).astype(np.float32),
+            jaw=np.maximum(jaw, 0.8 * tongue).astype(np.float32),
             tongue=tongue,
             whisk=rhythm(rng, n, fps, look.whisk_hz, bursts=0.6),
             breath=rhythm(rng, n, fps, look.breath_hz, bursts=None),

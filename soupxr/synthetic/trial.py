@@ -140,8 +140,8 @@ def render_trial(
     fps : float
         Frames a second.
     difficulty : float
-        0 to 1: how many reaches fail, how much else moves, noise, contrast, lost exposures and
-        things that get in the way.
+        0 to 1: how many reaches fail, how much else moves, how unlike animals are, noise, contrast,
+        lost exposures and things that get in the way.
     outcome : {"success", "miss", "closed", "abort", "none"}, optional
         How the first attempt ends: pellet eaten; pellet not grasped; pushed with a closed hand;
         broken off in mid-air; no reach in the whole trial. By default, chance.
@@ -176,7 +176,7 @@ def render_trial(
     if outcome is not None and outcome not in get_args(Outcome):
         names = ", ".join(repr(name) for name in get_args(Outcome))
         raise ArgumentError(expected("outcome", f"one of {names}, or None", outcome))
-    look = get_look(animal, session)
+    look = get_look(animal, session, difficulty)
     keys = (seed, animal, session, trial_id)
     motion = perform(look, stream("motion", *keys), n_frames, fps, difficulty, outcome)
     return Trial(
