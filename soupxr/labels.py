@@ -17,7 +17,15 @@ from soupxr.modes import get_mode
 from soupxr.schema import Status
 from soupxr.store import Store, StoredTrial
 
-__all__ = ["LabelSource", "label_source", "read_labels", "sole_annotator", "with_background"]
+__all__ = [
+    "LabelSource",
+    "annotator_problem",
+    "check_annotator",
+    "label_source",
+    "read_labels",
+    "sole_annotator",
+    "with_background",
+]
 
 Mask = npt.NDArray[np.int8]
 
@@ -57,6 +65,31 @@ def label_source(
         remedy = "ds.soup.annotate(…, annotator=…) adds one."
         raise ArgumentError(expected("annotator", f"one of {known}", annotator, remedy))
     return LabelSource("annotation", str(annotator))
+
+
+def annotator_problem(store: Store, name: object) -> str | None:
+    """Say why labels cannot be saved under a name; None where they can."""
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        return expected("annotator", "a name", name)
+    if name != name.strip():
+        return expected("annotator", "a name without spaces around it", name)
+    if name in store.modes:
+        return expected("annotator", f"another name than a mode's ({', '.join(store.modes)})", name)
+    return None
+
+
+def check_annotator(store: Store, name: object) -> str:
+    """Refuse a name under which labels cannot be saved.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no name, or a mode's.
+    """
+    problem = annotator_problem(store, name)
+    if problem is not None:
+        raise ArgumentError(problem)
+    return str(name)
 
 
 def sole_annotator(store: Store) -> str:

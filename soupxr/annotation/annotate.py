@@ -13,7 +13,8 @@ from soupxr.annotation.arrays import Labels, from_array, shape_problem
 from soupxr.annotation.bout_table import Rest, Unit, Which, from_table
 from soupxr.dataset import keys_of, reopen, store_of
 from soupxr.errors import ArgumentError, SoupWarning, expected, listed
-from soupxr.store import Store, StoredTrial, labelled_trials, write_annotations
+from soupxr.labels import annotator_problem
+from soupxr.store import StoredTrial, labelled_trials, write_annotations
 
 __all__ = ["annotate"]
 
@@ -39,7 +40,8 @@ def annotate(
     """Write labels; see ``ds.soup.annotate``."""
     store = store_of(ds)
     given = {"unit": unit, "rest": rest, "trials": trials}
-    _refuse([*_wrong_annotator(store, annotator), *_wrong_choices(given)])
+    problem = annotator_problem(store, annotator)
+    _refuse([*([problem] if problem else []), *_wrong_choices(given)])
     selected = store.trials(list(dict.fromkeys(keys_of(ds))))
     if not selected:
         raise ArgumentError(expected("annotate", "a selection of trials", "none"))
@@ -97,15 +99,6 @@ def _refuse(problems: Sequence[str]) -> None:
         raise ArgumentError(
             f"annotate: nothing was written, for {len(problems)} problems:{listed(problems)}"
         )
-
-
-def _wrong_annotator(store: Store, name: object) -> Iterator[str]:
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        yield expected("annotator", "a name", name)
-    elif name != name.strip():
-        yield expected("annotator", "a name without spaces around it", name)
-    elif name in store.modes:
-        yield expected("annotator", f"another name than a mode's ({', '.join(store.modes)})", name)
 
 
 def _wrong_choices(given: Mapping[str, str]) -> Iterator[str]:

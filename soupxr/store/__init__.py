@@ -14,7 +14,13 @@ given to another, so a result that comes too late falls into a place that nobody
 """
 
 from soupxr.store.address import store_address
-from soupxr.store.annotations import labelled_trials, write_annotations
+from soupxr.store.annotations import (
+    Conflict,
+    PartlyWritten,
+    labelled_trials,
+    read_annotation,
+    write_annotations,
+)
 from soupxr.store.creation import create
 from soupxr.store.folds import (
     clear_out_of_fold,
@@ -40,14 +46,18 @@ from soupxr.store.models import (
     models,
     set_decision,
 )
+from soupxr.store.permission import ReadOnly, os_error, why_read_only
 from soupxr.store.results import Overtaken, TrialResults
 
 __all__ = [
     "CachedFrames",
+    "Conflict",
     "FittedDecision",
     "FrameCache",
     "ModelRecord",
     "Overtaken",
+    "PartlyWritten",
+    "ReadOnly",
     "Store",
     "StoredTrial",
     "TrialResults",
@@ -63,11 +73,14 @@ __all__ = [
     "frame_caches",
     "labelled_trials",
     "models",
+    "os_error",
+    "read_annotation",
     "read_out_of_fold",
     "remove_trials",
     "require_group",
     "set_decision",
     "store_address",
+    "why_read_only",
     "write_annotations",
     "write_out_of_fold",
 ]

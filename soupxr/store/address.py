@@ -38,7 +38,7 @@ def exclusive(address: str) -> Iterator[None]:
 
     For a store behind a URL, this holds among the processes of one machine only.
     """
-    path = _lock_path(address)
+    path = lock_path(address)
     # The operating system drops this lock when its process ends, however it ends.
     lock = FileLock(path, timeout=LOCK_TIMEOUT_S, mode=0o666)
     try:
@@ -59,7 +59,8 @@ def exclusive(address: str) -> Iterator[None]:
         lock.release()
 
 
-def _lock_path(address: str) -> Path:
+def lock_path(address: str) -> Path:
+    """Where the lock of a store lies."""
     # Beside the store: Zarr warns of files inside it that it does not know.
     if is_url(address):
         name = "".join(c if c.isalnum() else "-" for c in address)

@@ -131,6 +131,23 @@ class Store:
             return np.asarray(self.arrays["status"][row])[list(slots)]
         return _read_marks(Path(self.address, "status", "c", str(row)), slots)
 
+    def labelled(self, annotators: Sequence[str], slots: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Whether any of these annotators has labelled something of the trials at these places."""
+        names, array = self.labels("annotator"), self.arrays["annotation"]
+        found = np.zeros(len(slots), dtype=bool)
+        for row in (names.index(name) for name in annotators):
+            if is_url(self.address):
+                labels = (np.asarray(array[row, slot]) for slot in slots)
+                found |= [bool((one != array.fill_value).any()) for one in labels]
+            else:
+                # Chunks in which nothing is labelled are not written: their folders tell.
+                folder = Path(self.address, "annotation", "c", str(row))
+                written = _listed(folder)
+                found |= [
+                    str(slot) in written and _holds_chunks(folder / str(slot)) for slot in slots
+                ]
+        return found
+
     def trial(self, key: str) -> StoredTrial:
         """Everything the store says of one trial; see :meth:`trials`."""
         return self.trials([key])[0]
@@ -214,6 +231,15 @@ class Store:
         """Arrays of such a group by name; none where the store does not have it."""
         group = self.group.get(path)
         return dict(group.arrays()) if isinstance(group, zarr.Group) else {}
+
+
+def _listed(folder: Path) -> set[str]:
+    return {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+
+
+def _holds_chunks(folder: Path) -> bool:
+    """Whether a trial has chunks of frames, and not only the empty folders of some."""
+    return any(_listed(folder / name) for name in _listed(folder))
 
 
 def _read_marks(folder: Path, slots: Iterable[int]) -> npt.NDArray[np.int8]:
