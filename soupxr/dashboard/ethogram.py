@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soupxr.dashboard.picture import BACKENDS, draw, figure, is_styled, page
-from soupxr.dashboard.sheet import overview_sheet, raster_sheet
+from soupxr.dashboard.sheet import Clock, overview_sheet, raster_sheet
 from soupxr.errors import ArgumentError, expected
 from soupxr.files import whole_file
 from soupxr.modes import BEHAVIORS
@@ -136,8 +136,10 @@ def ethogram_raster(
     _check_fps(fps)
     curves = None if probability is None else _values("probability", probability, names, unit=True)
     limits = _thresholds(thresholds, len(names))
-    sheet = raster_sheet(rows, behavior_colors(names), curves, limits, truth is not None)
-    return draw(sheet, fps, title, _backends(backend))
+    colors = behavior_colors(names)
+    pale = None if truth is None else "truth"
+    sheet = raster_sheet(rows, colors, curves, limits, pale, Clock(fps))
+    return draw(sheet, title, _backends(backend))
 
 
 def ethogram_overview(
@@ -187,8 +189,8 @@ def ethogram_overview(
         )
         for name, array in ethograms.items()
     }
-    sheet = overview_sheet(trials, behavior_colors(names))
-    return draw(sheet, fps, title, _backends(backend))
+    sheet = overview_sheet(trials, behavior_colors(names), fps)
+    return draw(sheet, title, _backends(backend))
 
 
 def save_ethogram(picture: hv.Overlay, path: str | os.PathLike[str], *, dpi: int = 150) -> Path:

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from soupxr.bouts import mask_to_bouts
+from soupxr.dashboard.axes import FADED, INK, RULE, UNKNOWN, BokehFrame, MatplotlibFrame
 from soupxr.dashboard.sheet import Band, Curve, Sheet, thinned
 
 if TYPE_CHECKING:
     import holoviews as hv
 
-__all__ = ["BACKENDS", "both_backends", "draw", "figure", "is_styled", "page"]
+__all__ = ["BACKENDS", "INK", "RULE", "both_backends", "draw", "figure", "is_styled", "page"]
 
 BACKENDS = ("bokeh", "matplotlib")
 
-UNKNOWN, STRIPE, RULE, INK = "#D5D9DF", "#F4F6F8", "#9AA5B1", "#1F2933"
-FADED = 0.45
+STRIPE = "#F4F6F8"
 WIDTH_INCHES, PIXELS_PER_INCH = 11.0, 72
 #: Height of axes and heading, in pixels.
 FRAME = 110
@@ -48,12 +48,12 @@ PAGE = """<!DOCTYPE html>
 """
 
 BOX = ["start", "bottom", "stop", "top"]
-BOUT = ["behavior", "row", "frames", "seconds"]
+BOUT = ["behavior", "row", "first", "end", "frames", "seconds"]
 TOOLTIPS = [
     ("behavior", "@behavior"),
     ("of", "@row"),
-    ("start", "@start"),
-    ("stop", "@stop"),
+    ("start", "frame @first"),
+    ("stop", "frame @end"),
     ("duration", "@frames frames@seconds"),
 ]
 
@@ -72,17 +72,13 @@ class _Pen:
         return element
 
 
-def draw(
-    sheet: Sheet, fps: float | None, title: str | None, backends: Sequence[str] = BACKENDS
-) -> hv.Overlay:
+def draw(sheet: Sheet, title: str | None, backends: Sequence[str] = BACKENDS) -> hv.Overlay:
     """Draw a sheet.
 
     Parameters
     ----------
     sheet : Sheet
         What stands where.
-    fps : float or None
-        Frames a second; adds an axis in seconds.
     title : str or None
         Heading.
     backends : sequence of str
@@ -90,15 +86,16 @@ def draw(
     """
     with both_backends() as hv:
         pen = _Pen(hv, backends)
-        elements = [_boxes(pen, list(sheet.stripes), STRIPE, 0.0), _unknown(pen, sheet, fps)]
+        elements = [_boxes(pen, list(sheet.stripes), STRIPE, 0.0), _unknown(pen, sheet)]
         for faded in (True, False):
             for behavior in sheet.colors:
                 bands = [b for b in sheet.bands if (b.behavior, b.faded) == (behavior, faded)]
-                elements.append(_bars(pen, bands, sheet.colors[behavior], faded, fps))
+                elements.append(_bars(pen, bands, sheet.colors[behavior], faded, sheet.edge))
         for curve in sheet.curves:
             elements += _curve(pen, curve, sheet.colors[curve.behavior])
+        elements += [_rule(pen, [(x, 0.0), (x, sheet.height)], INK) for x in sheet.rules]
         overlay = hv.Overlay([element for element in elements if element is not None])
-        return _frame(pen, overlay, sheet, fps, title)
+        return _frame(pen, overlay, sheet, title)
 
 
 def is_styled(picture: object, backend: str) -> bool:
@@ -108,7 +105,7 @@ def is_styled(picture: object, backend: str) -> bool:
             return False
         options = hv.Store.lookup_options(backend, picture, "plot").kwargs
         hooks = options.get("hooks", ())
-        return any(isinstance(hook, (_BokehFrame, _MatplotlibFrame)) for hook in hooks)
+        return any(isinstance(hook, (BokehFrame, MatplotlibFrame)) for hook in hooks)
 
 
 def figure(picture: hv.Overlay, kind: str, dpi: int) -> bytes:
@@ -137,13 +134,13 @@ def page(picture: hv.Overlay) -> bytes:
 
     with both_backends() as hv:
         plot = hv.renderer("bokeh").get_plot(picture).state
+        title = hv.Store.lookup_options("bokeh", picture, "plot").kwargs.get("title")
     script, place = components(plot)
     # Without its own mathematics, a page whose names look like TeX would fetch some.
     parts: list[Any] = ["bokeh", *(["bokeh-mathjax"] if TEX.search(script) else [])]
     # bokeh's file_html also refers to files of every other package that extends bokeh.
     library = Resources(mode="inline", components=parts).js_raw
-    heading = escape(str(plot.title.text or "Ethogram"))
-    return PAGE.format(heading, "\n".join(library), place, script).encode()
+    return PAGE.format(escape(title or "Ethogram"), "\n".join(library), place, script).encode()
 
 
 @contextmanager
@@ -180,39 +177,42 @@ def _boxes(pen: _Pen, boxes: list[tuple[Any, ...]], color: str, edge: float, **m
     )
 
 
-def _unknown(pen: _Pen, sheet: Sheet, fps: float | None) -> Any:
-    boxes = [box for band in sheet.bands for box in _band_boxes(band, -1, fps)]
+def _unknown(pen: _Pen, sheet: Sheet) -> Any:
+    boxes = [box for band in sheet.bands for box in _band_boxes(band, -1)]
     if not boxes:
         return None
-    boxes = [(*box[:4], f"{box[4]}: not inferred", *box[5:]) for box in boxes]
+    boxes = [(*box[:4], f"{box[4]}: {sheet.unknown}", *box[5:]) for box in boxes]
     return _boxes(pen, boxes, UNKNOWN, 0.0, tools=["hover"], hover_tooltips=TOOLTIPS)
 
 
-def _bars(pen: _Pen, bands: list[Band], color: str, faded: bool, fps: float | None) -> Any:
-    boxes = [box for band in bands for box in _band_boxes(band, 1, fps)]
+def _bars(pen: _Pen, bands: list[Band], color: str, faded: bool, edge: float) -> Any:
+    boxes = [box for band in bands for box in _band_boxes(band, 1)]
     if not boxes:
         return None
     alpha = FADED if faded else 1.0
-    return _boxes(pen, boxes, color, 1.0, alpha=alpha, tools=["hover"], hover_tooltips=TOOLTIPS)
+    return _boxes(pen, boxes, color, edge, alpha=alpha, tools=["hover"], hover_tooltips=TOOLTIPS)
 
 
-def _band_boxes(band: Band, value: int, fps: float | None) -> Iterator[tuple[Any, ...]]:
+def _band_boxes(band: Band, value: int) -> Iterator[tuple[Any, ...]]:
+    clock = band.clock
     for start, stop in mask_to_bouts(band.values == value).tolist():
         frames = stop - start
-        seconds = "" if fps is None else f" ({frames / fps:.3f} s)"
-        yield start, band.bottom, stop, band.top, band.behavior, band.row, frames, seconds
+        seconds = "" if clock.fps is None else f" ({frames / clock.fps:.3f} s)"
+        box = (clock.at(start), band.bottom, clock.at(stop), band.top)
+        yield *box, band.behavior, band.row, start, stop, frames, seconds
 
 
 def _curve(pen: _Pen, curve: Curve, color: str) -> list[Any]:
     """Line, tint below it, and the threshold as a dashed rule."""
     hv = pen.hv
     frame, probability = thinned(curve.values)
+    time = curve.clock.at(frame)
     rise = curve.top - curve.bottom
     height = curve.bottom + rise * probability
     tint = np.where(np.isfinite(height), height, curve.bottom)
     floor = np.full_like(tint, curve.bottom)
-    area = hv.Area((frame, tint, floor), "frame", ["height", "floor"])
-    line = hv.Curve((frame, height), "frame", "height")
+    area = hv.Area((time, tint, floor), "time", ["height", "floor"])
+    line = hv.Curve((time, height), "time", "height")
     elements = [
         pen.styled(
             area,
@@ -227,27 +227,29 @@ def _curve(pen: _Pen, curve: Curve, color: str) -> list[Any]:
         ),
     ]
     if curve.threshold is not None and len(frame):
-        level = curve.bottom + rise * curve.threshold
-        rule = hv.Curve([(0, level), (len(curve.values), level)], "frame", "height")
-        elements.append(
-            pen.styled(
-                rule,
-                bokeh={"color": RULE, "line_width": 1, "line_dash": "dashed"},
-                matplotlib={"color": RULE, "linewidth": 0.8, "linestyle": "--"},
-            )
-        )
+        level, ends = curve.bottom + rise * curve.threshold, (0.0, float(len(curve.values)))
+        rule = [(curve.clock.at(end), level) for end in ends]
+        elements.append(_rule(pen, rule, RULE))
     return elements
+
+
+def _rule(pen: _Pen, ends: list[tuple[float, float]], color: str) -> Any:
+    return pen.styled(
+        pen.hv.Curve(ends, "time", "height"),
+        bokeh={"color": color, "line_width": 1, "line_dash": "dashed"},
+        matplotlib={"color": color, "linewidth": 0.8, "linestyle": "--"},
+    )
 
 
 # ------------------------------------------------------------------ the frame around them
 
 
-def _frame(pen: _Pen, overlay: Any, sheet: Sheet, fps: float | None, title: str | None) -> Any:
+def _frame(pen: _Pen, overlay: Any, sheet: Sheet, title: str | None) -> Any:
     """Axes, names of the lanes, heading, legend."""
     common = {
-        "xlim": (0, max(sheet.n_frames, 1)),
+        "xlim": (sheet.axis.left, sheet.axis.right),
         "ylim": (0, sheet.height),
-        "xlabel": "frame",
+        "xlabel": sheet.axis.label,
         "ylabel": "",
         "yticks": sheet.ticks,
         "title": title or "",
@@ -259,109 +261,8 @@ def _frame(pen: _Pen, overlay: Any, sheet: Sheet, fps: float | None, title: str 
         "height": round(sheet.height) + FRAME,
         "default_tools": ["xpan", "xwheel_zoom", "reset", "save"],
         "active_tools": ["xpan", "xwheel_zoom"],
-        "hooks": [_BokehFrame(sheet, fps)],
+        "hooks": [BokehFrame(sheet)],
     }
     inches = (WIDTH_INCHES, (sheet.height + FRAME) / PIXELS_PER_INCH)
-    matplotlib = {"fig_inches": inches, "hooks": [_MatplotlibFrame(sheet, fps)]}
+    matplotlib = {"fig_inches": inches, "hooks": [MatplotlibFrame(sheet)]}
     return pen.styled(overlay, bokeh=common | bokeh, matplotlib=common | matplotlib)
-
-
-class _BokehFrame:
-    """Finishes a bokeh figure: seconds above, legend, quiet lines."""
-
-    def __init__(self, sheet: Sheet, fps: float | None) -> None:
-        self.sheet, self.fps = sheet, fps
-
-    def __call__(self, plot: Any, element: Any) -> None:
-        figure = plot.state
-        if "seconds" in figure.extra_x_ranges or figure.select(name="legend"):
-            return
-        figure.toolbar.logo = None
-        figure.outline_line_color = None
-        figure.ygrid.visible = False
-        figure.xgrid.grid_line_color = "#E3E6EA"
-        figure.yaxis.major_tick_line_color = None
-        figure.axis.axis_line_color = RULE
-        figure.axis.major_label_text_color = INK
-        figure.yaxis.major_label_text_font_size = "12px"
-        if self.fps is not None:
-            self._add_seconds(figure, self.fps)
-        keys = _legend_keys(self.sheet)
-        if keys:
-            self._add_legend(figure, keys)
-
-    def _add_seconds(self, figure: Any, fps: float) -> None:
-        from bokeh.models import CustomJS, LinearAxis, Range1d
-
-        frames = figure.x_range
-        seconds = Range1d(start=0, end=max(self.sheet.n_frames, 1) / fps)
-        figure.extra_x_ranges = {"seconds": seconds}
-        axis = LinearAxis(x_range_name="seconds", axis_label="time (s)")
-        axis.axis_line_color, axis.major_label_text_color = RULE, INK
-        figure.add_layout(axis, "above")
-        follow = CustomJS(
-            args={"frames": frames, "seconds": seconds, "fps": fps},
-            code="seconds.setv({start: frames.start / fps, end: frames.end / fps})",
-        )
-        frames.js_on_change("start", follow)
-        frames.js_on_change("end", follow)
-
-    def _add_legend(self, figure: Any, keys: list[tuple[str, str, float]]) -> None:
-        from bokeh.models.annotations import Legend, LegendItem
-
-        nowhere = [float("nan")]
-        items = []
-        for label, color, alpha in keys:
-            box = figure.quad(
-                nowhere, nowhere, nowhere, nowhere, color=color, alpha=alpha, line_color=color
-            )
-            items.append(LegendItem(label=label, renderers=[box]))
-        legend = Legend(items=items, orientation="horizontal", name="legend", location="left")
-        legend.border_line_width, legend.spacing = 0, 14
-        figure.add_layout(legend, "below")
-
-
-class _MatplotlibFrame:
-    """Finishes matplotlib axes the same way."""
-
-    def __init__(self, sheet: Sheet, fps: float | None) -> None:
-        self.sheet, self.fps = sheet, fps
-
-    def __call__(self, plot: Any, element: Any) -> None:
-        axis = plot.handles["axis"]
-        for side in ("left", "right", "top"):
-            axis.spines[side].set_visible(False)
-        axis.spines["bottom"].set_color(RULE)
-        axis.tick_params(axis="y", length=0, labelcolor=INK)
-        axis.tick_params(axis="x", color=RULE, labelcolor=INK)
-        axis.set_box_aspect(None)
-        axis.set_aspect("auto")
-        axis.grid(axis="x", color="#E3E6EA", linewidth=0.6)
-        axis.set_axisbelow(True)
-        if self.fps is not None:
-            fps = self.fps
-            above = axis.secondary_xaxis("top", functions=(lambda f: f / fps, lambda s: s * fps))
-            above.set_xlabel("time (s)")
-            above.spines["top"].set_color(RULE)
-            above.tick_params(color=RULE, labelcolor=INK)
-        keys = _legend_keys(self.sheet)
-        if keys:
-            self._add_legend(axis, keys)
-
-    def _add_legend(self, axis: Any, keys: list[tuple[str, str, float]]) -> None:
-        from matplotlib.patches import Patch
-
-        boxes = [Patch(color=color, alpha=alpha, label=label) for label, color, alpha in keys]
-        axis.figure.legend(
-            handles=boxes, loc="outside lower center", ncols=len(boxes), frameon=False
-        )
-
-
-def _legend_keys(sheet: Sheet) -> list[tuple[str, str, float]]:
-    """Label, colour and opacity of what the lanes do not name themselves."""
-    keys = [(name, color, 1.0) for name, color in sheet.colors.items() if not sheet.named_lanes]
-    if keys and any(band.faded for band in sheet.bands):
-        keys.append(("truth", INK, FADED))
-    if any((band.values == -1).any() for band in sheet.bands):
-        keys.append(("not inferred", UNKNOWN, 1.0))
-    return keys

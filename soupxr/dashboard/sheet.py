@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Band", "Curve", "Sheet", "overview_sheet", "raster_sheet", "thinned"]
+__all__ = [
+    "Band",
+    "Clock",
+    "Curve",
+    "Sheet",
+    "TimeAxis",
+    "bar_height",
+    "block",
+    "overview_sheet",
+    "raster_sheet",
+    "thinned",
+]
 
 #: Points of a probability curve; longer ones keep the extremes of each stretch.
 CURVE_POINTS = 4000
@@ -18,6 +29,37 @@ CURVE_POINTS = 4000
 CURVE, ROW, LONE_ROW, GAP, MARGIN = 36.0, 17.0, 26.0, 2.5, 5.0
 #: The same in an overview: a behavior's lane, and what is free around it and around a trial.
 THIN_LANE, THIN_GAP, BLOCK_GAP = 9.0, 1.2, 5.0
+#: No bar of an overview is lower.
+THIN_BAR = 2.6
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where the frames of a trial stand along the axis of time; by default at their numbers."""
+
+    fps: float | None = None
+    start: float = 0.0
+    step: float = 1.0
+
+    def at(self, frame: Any) -> Any:
+        """Place of a frame's beginning, or of several frames'."""
+        return self.start + self.step * frame
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """The axis of time, and a second one above it in another unit."""
+
+    left: float
+    right: float
+    label: str = "frame"
+    above: tuple[str, float] | None = None  # its label, and how much of it is 1 of the axis below
+
+    @classmethod
+    def of_frames(cls, n_frames: int, fps: float | None) -> TimeAxis:
+        """Frames, and seconds above where the rate is known."""
+        above = None if fps is None else ("time (s)", 1 / fps)
+        return cls(0.0, float(max(n_frames, 1)), above=above)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +72,7 @@ class Band:
     bottom: float
     top: float
     faded: bool = False
+    clock: Clock = Clock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +84,7 @@ class Curve:
     threshold: float | None
     bottom: float
     top: float
+    clock: Clock = Clock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +95,15 @@ class Sheet:
     curves: list[Curve]
     stripes: list[tuple[float, float, float, float]]
     ticks: list[tuple[float, str]]
-    n_frames: int
+    axis: TimeAxis
     height: float
     colors: dict[str, str]
     named_lanes: bool
+    rules: tuple[float, ...] = ()
+    #: Width of the edge that keeps short bouts visible; rows that are thin bear a thin one only.
+    edge: float = 1.0
+    #: What is said of frames that are neither 1 nor 0.
+    unknown: str = "not inferred"
 
 
 def raster_sheet(
@@ -62,9 +111,13 @@ def raster_sheet(
     colors: Mapping[str, str],
     probability: npt.NDArray[np.float32] | None,
     limits: Sequence[float | None],
-    with_truth: bool,
+    truth: str | None,
+    clock: Clock,
+    axis: TimeAxis | None = None,
+    rules: tuple[float, ...] = (),
+    unknown: str = "not inferred",
 ) -> Sheet:
-    """One lane for each behavior, the first on top; in it the curve, the rows, the truth last."""
+    """One lane for each behavior, the first on top; in it the curve, then the rows; truth pale."""
     bands, curves, stripes, ticks = [], [], [], []
     n_frames = max(len(values) for values in rows.values())
     tall = CURVE if probability is not None else 0.0
@@ -73,43 +126,72 @@ def raster_sheet(
     for lane, behavior in enumerate(colors):
         ceiling = (len(colors) - lane) * height
         if lane % 2 == 0:
-            stripes.append((0.0, ceiling - height, float(n_frames), ceiling))
+            stripes.append((clock.at(0.0), ceiling - height, clock.at(float(n_frames)), ceiling))
         if probability is not None:
-            values = probability[:n_frames, lane]
-            curves.append(Curve(behavior, values, limits[lane], ceiling - tall, ceiling - MARGIN))
+            curve, floor = probability[:n_frames, lane], ceiling - tall
+            curves.append(Curve(behavior, curve, limits[lane], floor, ceiling - MARGIN, clock))
         for place, (row, ethogram) in enumerate(rows.items()):
             top = ceiling - MARGIN - tall - place * bar
             bottom = top - bar + (GAP if len(rows) > 1 else 0.0)
-            faded = with_truth and row == "truth"
-            bands.append(Band(behavior, row, ethogram[:, lane], bottom, top, faded))
+            values = ethogram[:, lane]
+            bands.append(Band(behavior, row, values, bottom, top, row == truth, clock))
             label = f"{behavior} · {row}" if place == 0 else row
             ticks.append(((bottom + top) / 2, label if len(rows) > 1 else behavior))
-    return Sheet(bands, curves, stripes, ticks, n_frames, len(colors) * height, dict(colors), True)
+    axis = axis or TimeAxis.of_frames(n_frames, clock.fps)
+    total = len(colors) * height
+    return Sheet(
+        bands, curves, stripes, ticks, axis, total, dict(colors), True, rules, unknown=unknown
+    )
 
 
 def overview_sheet(
     trials: Mapping[str, tuple[npt.NDArray[np.int8], npt.NDArray[np.int8] | None]],
     colors: Mapping[str, str],
+    fps: float | None,
 ) -> Sheet:
     """A block for each trial, the first on top, with thin lanes in it."""
     bands, stripes, ticks = [], [], []
-    block = len(colors) * THIN_LANE + 3 * BLOCK_GAP
+    height = len(colors) * THIN_LANE + 3 * BLOCK_GAP
     n_frames = max(len(rows) for pair in trials.values() for rows in pair if rows is not None)
     for place, (trial, (ethogram, truth)) in enumerate(trials.items()):
-        ceiling = (len(trials) - place) * block - BLOCK_GAP / 2
-        floor = ceiling - block + BLOCK_GAP
+        ceiling = (len(trials) - place) * height - BLOCK_GAP / 2
+        floor = ceiling - height + BLOCK_GAP
         ticks.append(((ceiling + floor) / 2, trial))
         stripes.append((0.0, floor, float(len(ethogram)), ceiling))
-        for lane, behavior in enumerate(colors):
-            top = ceiling - BLOCK_GAP - lane * THIN_LANE
-            bottom = top - THIN_LANE + THIN_GAP
-            split = bottom if truth is None else (top + bottom) / 2
-            bands.append(Band(behavior, trial, ethogram[:, lane], split, top))
-            if truth is not None:
-                row = f"{trial}, truth"
-                bands.append(Band(behavior, row, truth[:, lane], bottom, split, faded=True))
-    height = len(trials) * block
-    return Sheet(bands, [], stripes, ticks, n_frames, height, dict(colors), False)
+        top = ceiling - BLOCK_GAP
+        bands += block(trial, ethogram, truth, list(colors), top, THIN_LANE, Clock(fps))
+    axis = TimeAxis.of_frames(n_frames, fps)
+    return Sheet(bands, [], stripes, ticks, axis, len(trials) * height, dict(colors), False)
+
+
+def bar_height(lane: float) -> float:
+    """Height of the bars in a lane of an overview."""
+    return max(lane - THIN_GAP * lane / THIN_LANE, THIN_BAR)
+
+
+def block(
+    trial: str,
+    ethogram: npt.NDArray[np.int8],
+    truth: npt.NDArray[np.int8] | None,
+    behaviors: Sequence[str],
+    ceiling: float,
+    lane: float,
+    clock: Clock,
+) -> list[Band]:
+    """The lanes of one trial from a height downwards; below each ethogram, half as high, truth.
+
+    Bars stay as high as can be seen: where lanes are lower, each covers part of the one above.
+    """
+    bands = []
+    for column, behavior in enumerate(behaviors):
+        top = ceiling - column * lane
+        bottom = top - bar_height(lane)
+        split = bottom if truth is None else (top + bottom) / 2
+        bands.append(Band(behavior, trial, ethogram[:, column], split, top, False, clock))
+        if truth is not None:
+            row = f"{trial}, truth"
+            bands.append(Band(behavior, row, truth[:, column], bottom, split, True, clock))
+    return bands
 
 
 def thinned(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
