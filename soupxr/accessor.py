@@ -303,13 +303,15 @@ class SoupAccessor:
 
         return framecache.drop_cache(self._ds, size)
 
+    # ------------------------------------------------------------------ the dashboard
+
     def view(self, mode: str | None = None, annotator: str | None = None) -> Viewer:
-        """Look at the selected trials: frames, and the ethogram below them.
+        """Look at the selected trials: their frames, and the ethogram below.
 
         Parameters
         ----------
         mode : {"fast", "medium", "slow"}, optional
-            Whose ethograms. Default: the first mode that has any.
+            Whose ethograms. Default: the first mode that has any. The page can change it.
         annotator : str, optional
             Whose labels are drawn below. Default: the first annotator, if there is one.
 
@@ -317,11 +319,170 @@ class SoupAccessor:
         -------
         Viewer
             ``.show()`` serves it on this machine and opens the browser; in a notebook it displays
-            inline.
-        """
-        from soupxr.dashboard.viewer import Viewer
+            inline. ``viewer.selection``, ``viewer.frame`` and ``viewer.ethogram`` are what is on
+            the page, and setting them moves it.
 
-        return Viewer(self._ds, mode, annotator)
+        Raises
+        ------
+        ArgumentError
+            If the selection is empty, or there is no such mode or annotator.
+        """
+        from soupxr.dashboard import app
+
+        return app.view(self._ds, mode, annotator)
+
+    def clean_ethograms(
+        self,
+        mode: str | None = None,
+        *,
+        source: str | None = None,
+        annotator: str = "cleaned",
+        order: Literal["trial", "uncertain"] = "trial",
+    ) -> Viewer:
+        """Correct ethograms beside the video.
+
+        A trial begins with what ``annotator`` has saved of it, else with the ethogram of ``mode``
+        or the labels of ``source``, which are never written over. Edits are saved as they are made.
+
+        Parameters
+        ----------
+        mode : {"fast", "medium", "slow"}, optional
+            Whose ethograms to begin with. Default: the first mode that has any.
+        source : str, optional
+            An annotator whose labels to begin with, in place of a mode's.
+        annotator : str, default "cleaned"
+            Whose labels the edits become.
+        order : {"trial", "uncertain"}, default "trial"
+            ``"uncertain"`` puts first what is most worth a look: N goes from one stretch in which
+            the model is in doubt, or modes disagree, to the next.
+
+        Returns
+        -------
+        Viewer
+            As of :meth:`view`.
+
+        Raises
+        ------
+        ArgumentError
+            If the selection is empty, an argument is of no use, or nothing is inferred that could
+            be ranked.
+        """
+        from soupxr.dashboard import app
+
+        return app.clean_ethograms(self._ds, mode, source, annotator, order)
+
+    def manual_ethograms(self, annotator: str = "human") -> Viewer:
+        """Make ethograms by hand beside the video, from nothing.
+
+        What was not looked at stays unlabelled (−1); a key sets what was watched and has no label
+        to absent (0). Edits are saved as they are made.
+
+        Parameters
+        ----------
+        annotator : str, default "human"
+            Whose labels the edits become.
+
+        Returns
+        -------
+        Viewer
+            As of :meth:`view`.
+
+        Raises
+        ------
+        ArgumentError
+            If the selection is empty, or the name cannot be used.
+        """
+        from soupxr.dashboard import app
+
+        return app.manual_ethograms(self._ds, annotator)
+
+    def compare_ethograms(
+        self,
+        modes: Sequence[str] | None = None,
+        annotators: Sequence[str] | None = None,
+    ) -> Viewer:
+        """Compare ethograms, one below the other, with their disagreements shaded.
+
+        Parameters
+        ----------
+        modes : sequence of str, optional
+            Modes to be compared.
+        annotators : sequence of str, optional
+            Annotators to be compared. By default all modes and annotators that have anything.
+
+        Returns
+        -------
+        Viewer
+            As of :meth:`view`.
+
+        Raises
+        ------
+        ArgumentError
+            If there are fewer than two of them, or the selection is empty.
+        """
+        from soupxr.dashboard import app
+
+        return app.compare_ethograms(self._ds, modes, annotators)
+
+    def plot_ethogram(
+        self,
+        *,
+        mode: str | None = None,
+        annotator: str | None = None,
+        truth: str | None = None,
+        probability: bool = False,
+        align: str = "start",
+        by: Literal["animal", "session"] | None = None,
+        limit: int = 500,
+    ) -> Any:
+        """Draw the ethograms of the selected trials: one in full, or many below one another.
+
+        Parameters
+        ----------
+        mode : {"fast", "medium", "slow"}, optional
+            Whose ethograms. Default: the first mode that has any, else the only annotator.
+        annotator : str, optional
+            Whose labels to draw in place of a mode's ethograms.
+        truth : str, optional
+            An annotator whose labels are drawn pale below them.
+        probability : bool
+            Of one trial, draw the probabilities and their thresholds too.
+        align : str
+            What stands at time 0: ``"start"``, the first frame of each trial; or a behavior, the
+            first frame in which it occurs. Trials without it are left out.
+        by : {"animal", "session"}, optional
+            Put the trials of each together, under its name.
+        limit : int
+            Draw so many trials at most: the first ones.
+
+        Returns
+        -------
+        holoviews.Overlay
+            Styled for both backends: ``hv.save(picture, "ethograms.html")``, or with
+            ``backend="matplotlib"`` to PNG and SVG.
+
+        Warns
+        -----
+        SoupWarning
+            If trials are left out.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is of no use, or no trial is left.
+        """
+        from soupxr.dashboard.plots import plot_ethogram
+
+        return plot_ethogram(
+            self._ds,
+            mode=mode,
+            annotator=annotator,
+            truth=truth,
+            probability=probability,
+            align=align,
+            by=by,
+            limit=limit,
+        )
 
     # ------------------------------------------------------------------ inference
 

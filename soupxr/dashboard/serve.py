@@ -22,6 +22,7 @@ import panel as pn
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from panel.io.application import build_applications
+from panel.io.resources import LOCAL_DIST
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
@@ -284,7 +285,9 @@ def _page(make_page: MakePage) -> pn.viewable.Viewable:
     """Make the page, or one that says why there is none."""
     document = pn.state.curdoc
     assert document is not None
-    document.template_variables.update(app_favicon=ICON, apple_icon="")
+    # A session that begins with its websocket, the first one having run out, is not told by Panel
+    # where its files are, and would ask a content delivery network for them.
+    document.template_variables.update(app_favicon=ICON, apple_icon="", dist_url=LOCAL_DIST)
     try:
         return make_page()
     except Exception as error:

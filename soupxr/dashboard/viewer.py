@@ -1,169 +1,242 @@
-"""A first look at trials in a browser: the frame, and the ethogram below it.
-
-Reads only. Everything is served from this machine; the page asks nothing of any other.
-"""
+"""The viewers that ``ds.soup.view()`` and its siblings return."""
 
 from __future__ import annotations
 
-import io
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import holoviews as hv
 import numpy as np
 import numpy.typing as npt
 import panel as pn
 import xarray as xr
-from bokeh.models.annotations import Span
-from PIL import Image
 
-from soupxr.dashboard.ethogram import ethogram_raster
-from soupxr.dataset import keys_of, open_dataset, store_of
-from soupxr.errors import ArgumentError, expected
-from soupxr.labels import label_source, read_labels
-from soupxr.modes import get_mode
-from soupxr.store import Store, StoredTrial
+from soupxr.dashboard.keys import Editor
+from soupxr.dashboard.page import has_notebook, in_notebook
+from soupxr.dashboard.serve import Server, serve
+from soupxr.dashboard.workbench import Workbench
+from soupxr.dataset import LEVELS
+from soupxr.errors import ArgumentError, StoreError, expected
 
 __all__ = ["Viewer"]
 
-JPEG_QUALITY = 85
-#: Milliseconds between frames while playing.
-PACE_MS = 40
-HEIGHT = 360
-
-Mask = npt.NDArray[np.int8]
+TrialKey = str | tuple[str, str, int] | Mapping[str, Any]
 
 
 class Viewer:
-    """Trials of a selection, one at a time; shows itself in a notebook.
+    """Trials on a page: ``.show()`` opens it in the browser; in a notebook it shows itself.
+
+    Every tab and every output has a page of its own. :attr:`selection`, :attr:`frame`,
+    :attr:`behavior`, :attr:`region` and :attr:`ethogram` are those of the page that was opened
+    last; setting them moves it.
 
     Parameters
     ----------
-    ds : xarray.Dataset
-        The selection.
-    mode : str, optional
-        Mode whose ethograms are drawn; default is the first that has any, else annotations alone.
-    annotator : str, optional
-        Whose labels are drawn below; default is the first annotator, if there is one.
+    editor : {"view", "clean", "manual", "compare"}
+        What it is for.
+    open_page : callable
+        Makes what stands behind one page.
+    about : str
+        What is shown, for ``repr``.
     """
 
-    def __init__(
-        self, ds: xr.Dataset, mode: str | None = None, annotator: str | None = None
-    ) -> None:
-        self._arguments = (ds, mode, annotator)
-        self._store: Store = store_of(ds)
-        self._whole = open_dataset(self._store.address)
-        keys = keys_of(ds)
-        if not keys:
-            remedy = 'ds = ds.soup.add_item("<animal>") adds some.'
-            raise ArgumentError(expected("view", "a selection with trials", "none", remedy))
-        if mode is not None:
-            get_mode(mode)
-        annotators = self._store.labels("annotator")
-        if annotator is not None:
-            label_source(self._store, annotator=annotator)
-        self._annotator = annotator or next(iter(annotators), None)
-        self._mode = pn.widgets.Select(label="Mode", options=self._store.modes)
-        self._mode.value = mode or self._mode_with_results(keys)
-        self._trial = pn.widgets.Select(label="Trial", options=keys)
-        self._player = pn.widgets.Player(
-            label="Frame", start=0, end=1, interval=PACE_MS, show_value=True, width=500
-        )
-        self._picture = pn.pane.JPG(None, height=HEIGHT, alt_text="frame")
-        self._raster = pn.pane.Bokeh(None, sizing_mode="stretch_width")
-        self._playhead = Span(location=0, dimension="height", line_color="red")
-        self._video: xr.DataArray | None = None
-        self._trial.param.watch(self._open, "value")
-        self._mode.param.watch(self._draw, "value")
-        self._player.param.watch(self._step, "value")
-        self._open()
+    def __init__(self, editor: Editor, open_page: Callable[[], Workbench], about: str) -> None:
+        self._editor, self._open_page, self._about = editor, open_page, about
+        self._pages: list[weakref.ref[Workbench]] = []
+        self._spare: Workbench | None = None
+
+    def __repr__(self) -> str:
+        return f"<soupxr viewer: {self._editor}, {self._about}; .show() opens it in the browser>"
+
+    # ---------------------------------------------------------------- showing
 
     def panel(self) -> pn.viewable.Viewable:
-        """Layout, to be put into other layouts."""
-        choice = pn.Row(self._trial, self._mode, self._player)
-        return pn.Column(choice, self._picture, self._raster, sizing_mode="stretch_width")
+        """A page of it as a Panel component, to be put into other layouts."""
+        return self._new_page().page
 
-    def show(self, port: int = 0, *, open_browser: bool = True, wait: bool = True) -> Any:
-        """Serve the page to this machine's browsers.
+    def show(
+        self,
+        port: int = 0,
+        *,
+        address: str = "127.0.0.1",
+        password: str | None = None,
+        open_browser: bool = True,
+        wait: bool = True,
+    ) -> Server:
+        """Serve it and open the browser.
 
         Parameters
         ----------
         port : int
             Default: any that is free.
+        address : str
+            Default: this machine only. Any other demands a password.
+        password : str, optional
+            Asked of whoever opens the page.
         open_browser : bool
             Open the page.
         wait : bool
-            Stay until Ctrl+C; otherwise serve from a thread and return its server.
+            Stay until Ctrl+C; otherwise serve from a thread.
+
+        Returns
+        -------
+        Server
+            With ``url`` and ``stop()``.
+
+        Raises
+        ------
+        ArgumentError
+            If the address is not this machine and there is no password, or the port is taken.
         """
-        return pn.serve(
-            # One for each tab: a figure belongs to one page.
-            lambda: Viewer(*self._arguments).panel(),
+        return serve(
+            self.panel,
             port=port,
-            address="127.0.0.1",
-            show=open_browser,
-            threaded=not wait,
-            title="soupxr",
+            address=address,
+            password=password,
+            open_browser=open_browser,
+            wait=wait,
+            title=f"soupxr: {self._editor}",
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        pn.extension()
-        return self.panel()._repr_mimebundle_(include, exclude)
+        if not has_notebook():
+            return {"text/plain": repr(self)}
+        return in_notebook(self._new_page().page)._repr_mimebundle_(include, exclude)
 
-    # ---------------------------------------------------------------- what is shown
+    def _new_page(self) -> Workbench:
+        page, self._spare = self._spare or self._open_page(), None
+        self._pages = [ref for ref in self._pages if ref() is not None]
+        self._pages.append(weakref.ref(page))
+        # A page lives as long as the Panel component that shows it.
+        page.page.keep(page)
+        if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
+            pn.state.on_session_destroyed(lambda _: page.close())
+        return page
 
-    def _mode_with_results(self, keys: list[str]) -> str:
-        slots = self._store.slots(keys)
-        done = (mode for mode in self._store.modes if self._store.statuses(mode, slots).any())
-        return next(done, self._store.modes[0])
+    @property
+    def _page(self) -> Workbench:
+        """The page that was opened last and is still there; before any, one that will be it."""
+        pages = [page for ref in self._pages if (page := ref()) is not None and page.is_open]
+        if pages:
+            return pages[-1]
+        if self._spare is None:
+            self._spare = self._open_page()
+        return self._spare
 
-    def _open(self, *_: object) -> None:
-        """Turn to the chosen trial."""
-        trial = self._stored()
-        chosen = {
-            "animal": trial.animal,
-            "session": trial.session,
-            "trial_id": trial.trial_id,
-        }
-        self._video = self._whole.sel(chosen).soup.video()
-        self._player.param.update(end=trial.n_frames - 1, value=0)
-        self._step()
-        self._draw()
+    # ---------------------------------------------------------------- what is on the page
 
-    def _stored(self) -> StoredTrial:
-        return self._store.trial(self._trial.value)
+    @property
+    def selection(self) -> dict[str, Any]:
+        """Labels of the trial on the page: ``ds.sel(viewer.selection)``.
 
-    def _step(self, *_: object) -> None:
-        """Show one frame, and move the playhead to it."""
-        assert self._video is not None
-        frame = int(self._player.value)
-        file = io.BytesIO()
-        Image.fromarray(self._video[frame].values).save(file, "JPEG", quality=JPEG_QUALITY)
-        self._picture.object = file.getvalue()
-        self._playhead.location = frame
+        Set it to such labels, to a tuple (animal, session, trial_id) or to a key
+        ``"animal/session/trial_id"`` to turn to another trial.
+        """
+        trial = self._page.trial
+        return {name: getattr(trial, name) for name in LEVELS}
 
-    def _draw(self, *_: object) -> None:
-        """Draw the trial's ethogram, and a person's labels below it."""
-        trial, mode = self._stored(), self._mode.value
-        # A figure keeps what is drawn on it: each has a playhead of its own.
-        self._playhead = Span(location=self._player.value, dimension="height", line_color="red")
-        (ethogram,) = self._masks(trial, mode=mode)
-        truth = None
-        if self._annotator is not None:
-            (truth,) = self._masks(trial, annotator=self._annotator)
-        inferred = (ethogram >= 0).any()
-        title = f"{trial.key}, mode {mode}" + ("" if inferred else ": not inferred yet")
-        raster = ethogram_raster(
-            {mode: ethogram},
-            behaviors=self._store.labels("behavior"),
-            fps=trial.fps,
-            title=title,
-            truth=truth,
-            backend="bokeh",
+    @selection.setter
+    def selection(self, trial: TrialKey) -> None:
+        self._page.open(self._key_of(trial))
+
+    @property
+    def frame(self) -> int:
+        """Number of the frame on the page; set it to go there."""
+        return self._page.frame
+
+    @frame.setter
+    def frame(self, frame: int) -> None:
+        n_frames = self._page.trial.n_frames
+        if not _is_frame(frame) or not 0 <= frame < n_frames:
+            raise ArgumentError(expected("frame", f"0 to {n_frames - 1}", frame))
+        self._page.go_to(frame)
+
+    @property
+    def behavior(self) -> str:
+        """Name of the current behavior; set it to choose another."""
+        edit = self._page.edit
+        return edit.behaviors[edit.current]
+
+    @behavior.setter
+    def behavior(self, behavior: str) -> None:
+        names = list(self._page.edit.behaviors)
+        if behavior not in names:
+            raise ArgumentError(expected("behavior", f"one of {names}", behavior))
+        self._page.act("current", behavior=names.index(behavior))
+
+    @property
+    def region(self) -> tuple[int, int] | None:
+        """Frames of the selected region (start, stop), half-open; set it, or None, to change it."""
+        region = self._page.edit.region
+        return None if region is None else (region[0], region[1])
+
+    @region.setter
+    def region(self, region: tuple[int, int] | None) -> None:
+        if region is not None and not _are_edges(region):
+            wanted = "two frames (start, stop), half-open, or None"
+            raise ArgumentError(expected("region", wanted, region))
+        start, stop = (None, None) if region is None else region
+        self._page.act("region", start=start, stop=stop)
+
+    @property
+    def ethogram(self) -> xr.DataArray:
+        """What the page shows: int8 (frame, behavior); 1 occurs, 0 does not, −1 unlabelled.
+
+        In an editor it can be set, to an array of this shape; Y on the page, or :meth:`save`,
+        writes it to the store.
+        """
+        page = self._page
+        frame = np.arange(page.trial.n_frames)
+        return xr.DataArray(
+            page.edit.mask.copy(),
+            dims=("frame", "behavior"),
+            coords={
+                "frame": frame,
+                "time": ("frame", frame / page.trial.fps, {"units": "s"}),
+                "behavior": list(page.edit.behaviors),
+                **self.selection,
+            },
+            name="ethogram",
         )
-        figure = hv.render(raster, backend="bokeh")
-        figure.add_layout(self._playhead)
-        figure.sizing_mode = "stretch_width"
-        self._raster.object = figure
 
-    def _masks(self, trial: StoredTrial, **source: str) -> list[Mask]:
-        labels = label_source(self._store, **source)
-        return [mask for _, mask in read_labels(self._store, labels, [trial])]
+    @ethogram.setter
+    def ethogram(self, mask: npt.ArrayLike) -> None:
+        self._require_editor("ethogram")
+        self._page.act("assign", mask=np.asarray(mask))
+
+    def save(self) -> None:
+        """Write the labels on the page to the store, as Y does, and wait until they are there.
+
+        Raises
+        ------
+        StoreError
+            If they could not be written.
+        """
+        self._require_editor("save")
+        self._page.save()
+        self._page.wait_until_saved()
+
+    def _require_editor(self, what: str) -> None:
+        if self._page.use.annotator is None:
+            remedy = "ds.soup.clean_ethograms() and ds.soup.manual_ethograms() edit."
+            raise ArgumentError(expected(what, "a viewer that edits", self._editor, remedy))
+        if self._page.read_only is not None:
+            raise StoreError(self._page.read_only)
+
+    def _key_of(self, trial: TrialKey) -> str:
+        if isinstance(trial, Mapping):
+            trial = tuple(trial.get(name, "?") for name in LEVELS)
+        key = trial if isinstance(trial, str) else "/".join(map(str, trial))
+        if key not in self._page.keys:
+            remedy = "viewer.selection takes trials of the Dataset it was made of."
+            raise ArgumentError(expected("selection", "a trial of this viewer", key, remedy))
+        return key
+
+
+def _is_frame(value: object) -> bool:
+    return isinstance(value, int | np.integer)
+
+
+def _are_edges(region: Any) -> bool:
+    is_pair = isinstance(region, tuple | list | np.ndarray) and len(region) == 2
+    return is_pair and all(_is_frame(edge) for edge in region)
