@@ -46,13 +46,14 @@ READ = f"""
 WATCH = f"""(canvas) => {{
   {READ}
   window.drawn = [];
-  new MutationObserver(() => {{
+  if (window.watching !== undefined) window.watching.disconnect();
+  window.watching = new MutationObserver(() => {{
     if (canvas.dataset.frame !== undefined) {{
       window.drawn.push({{ named: Number(canvas.dataset.frame), shown: read(canvas) }});
     }}
-  }}).observe(canvas, {{ attributeFilter: ["data-frame"] }});
+  }});
+  window.watching.observe(canvas, {{ attributeFilter: ["data-frame"] }});
 }}"""
-
 #: All that is written on the raster.
 READ_TEXTS = """(raster) => {
   window.texts = [];

@@ -30,7 +30,7 @@ from soupxr.dataset import data_root
 from soupxr.errors import SoupError, expected
 from soupxr.ingest import resolve_video
 from soupxr.store import Store
-from soupxr.video.frames import FrameSource, _source
+from soupxr.video.frames import FrameSource, frame_source
 
 __all__ = ["JOINED", "Answer", "FrameServer", "serve_trial"]
 
@@ -269,6 +269,6 @@ def serve_trial(store: Store, key: str) -> FrameServer:
     def open_source() -> FrameSource:
         root = data_root(store)
         paths = [resolve_video(root, path) for path in trial.video_paths]
-        return _source(paths, trial.n_frames, None, store.attrs["join"])
+        return frame_source(paths, trial.n_frames, None, store.attrs["join"])
 
     return FrameServer(open_source, views, trial.n_frames)

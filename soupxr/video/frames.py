@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import dask.array as da
     import xarray as xr
 
-__all__ = ["FrameSource", "as_dataarray", "lazy_frames"]
+__all__ = ["FrameSource", "as_dataarray", "frame_source", "lazy_frames"]
 
 # Below 32 MiB the memory of one block is used again for the next; above, Linux hands out and
 # clears new pages for each, which costs a tenth of the speed.
@@ -145,7 +145,7 @@ def lazy_frames(
 
     from soupxr.video.graph import BlockLayer
 
-    source = _source(paths, n_frames, infos, join)
+    source = frame_source(paths, n_frames, infos, join)
     if block is None:
         block = min(BLOCK_FRAMES, max(1, BLOCK_BYTES // int(np.prod(source.shape[1:]))))
     elif block < 1:
@@ -226,9 +226,10 @@ def _infos(paths: Sequence[Path], infos: Sequence[VideoInfo] | None) -> list[Vid
     return probed
 
 
-def _source(
+def frame_source(
     paths: Sequence[Path], n_frames: int, infos: Sequence[VideoInfo] | None, join: Join
 ) -> FrameSource:
+    """Find out what is needed to read a trial; arguments and errors as of :func:`lazy_frames`."""
     if join not in ("equal", "pad"):
         raise ArgumentError(expected("join", "'equal' or 'pad'", join))
     infos = _infos(paths, infos)
