@@ -26,6 +26,7 @@ from panel.io.resources import LOCAL_DIST
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
+from tornado.websocket import WebSocketClosedError
 
 from soupxr.dashboard.guard import ICON, Guard, Headers
 from soupxr.dashboard.hosts import Hosts, bound, is_loopback, is_wildcard, netloc
@@ -148,6 +149,7 @@ class Server:
         http.add_sockets(self._sockets)
         server.start()
         end = asyncio.Event()
+        asyncio.get_running_loop().set_exception_handler(_overlook_closed_pages)
         self._started.set_result((asyncio.get_running_loop(), end))
         await end.wait()
         server.stop()
@@ -279,6 +281,12 @@ def _application(make_page: MakePage, title: str) -> BokehTornado:
         include_cookies=[],
         log_function=_log_request,
     )
+
+
+def _overlook_closed_pages(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of a message that was on its way to a page when somebody closed it."""
+    if not isinstance(context.get("exception"), WebSocketClosedError):
+        loop.default_exception_handler(context)
 
 
 def _page(make_page: MakePage) -> pn.viewable.Viewable:

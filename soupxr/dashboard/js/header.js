@@ -47,7 +47,7 @@ class Header {
   }
 
   setSaved({ state, text, version }) {
-    this.saved.textContent = text || SAVED_TEXT[state] || state;
+    this.saved.textContent = text || (SAVED_TEXT[state] ?? state);
     this.saved.title = this.saved.textContent;
     this.saved.dataset.state = state;
     this.saved.dataset.version = version === undefined || version === null ? "" : version;

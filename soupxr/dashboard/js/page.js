@@ -3,6 +3,8 @@
 const EDITORS = new Set(["clean", "manual"]);
 const UNSAVED = new Set(["saving", "failed", "conflict"]);
 const SPOKEN_MS = 800;
+/** What a page that has lost its server says in place of "Saved". */
+const NOT_CONNECTED = { state: "idle", text: "Not connected" };
 const NOBODY = { name: "", light: "#777777", dark: "#999999" };
 
 class Page {
@@ -11,6 +13,7 @@ class Page {
     this.trial = null;
     this.edit = null;
     this.state = "idle";
+    this.saved = { state: "idle" };
     this.link = new Link(model, (message) => this.receive(message), (lost) => this.setLost(lost));
     this.buildParts();
     this.build(el);
@@ -173,6 +176,7 @@ class Page {
 
   setSaved(saved) {
     this.state = saved.state;
+    this.saved = saved;
     this.header.setSaved(saved);
     this.alerts.setSaved(saved);
     this.speak();
@@ -189,6 +193,8 @@ class Page {
   setLost(lost) {
     this.alerts.setLost(lost);
     this.root.toggleAttribute("data-lost", lost);
+    this.header.setSaved(lost ? NOT_CONNECTED : this.saved);
+    this.speak();
     if (lost) this.pointer.cancel();
   }
 
