@@ -110,7 +110,7 @@ def perform(
     outcome : str, optional
         Of the first attempt; None leaves it to chance.
     """
-    play = _Play(look, rng, n_frames, fps)
+    play = _Play(look, rng, n_frames, fps, difficulty)
     start = play.frames(0.03, 0.1)
     first = outcome or _draw_outcome(rng, difficulty, first=True)
     if first != "none":
@@ -167,8 +167,11 @@ def _jaw_at(turn: npt.ArrayLike) -> npt.NDArray[np.float64]:
 class _Play:
     """The trial while it is made up: one track for each part, and the truth beside them."""
 
-    def __init__(self, look: Look, rng: np.random.Generator, n_frames: int, fps: float) -> None:
+    def __init__(
+        self, look: Look, rng: np.random.Generator, n_frames: int, fps: float, difficulty: float
+    ) -> None:
         self.look, self.rng, self.fps = look, rng, fps
+        self.difficulty = difficulty
         self.wrist = _Track(n_frames, anatomy.REST)
         self.pitch = _Track(n_frames, anatomy.PITCH_REST)
         self.roll = _Track(n_frames, anatomy.PRONE)
@@ -308,7 +311,8 @@ class _Play:
         """Bursts of chewing; in between the jaw rests wherever its cycle stopped.
 
         So one picture of a mouth says nothing of whether it chews: it is open as far, and as
-        often as far, in a pause, or at a paw that brought nothing.
+        often as far, in a pause, or at a paw that brought nothing. The harder, the longer are the
+        pauses, and the less does it help to know that the animal eats.
         """
         hz = self.look.chew_hz * self.rng.uniform(0.92, 1.08)
         while start < min(stop, len(self.truth)):
@@ -317,7 +321,7 @@ class _Play:
             self.jaw.follow(start, _jaw_at(turns))
             self.mark("chew", start, pause)
             turn = float(turns[-1])
-            start = pause + self.frames(0.06, 0.18)
+            start = pause + round(2 * self.difficulty * self.frames(0.06, 0.18))
         return turn
 
     def _back(self, start: int) -> int:

@@ -140,8 +140,8 @@ def render_trial(
     fps : float
         Frames a second.
     difficulty : float
-        0 to 1: how many reaches fail, how much else moves, how unlike animals are, noise, contrast,
-        lost exposures and things that get in the way.
+        0 to 1: how many reaches fail, how much else moves, how often chewing pauses, how unlike
+        animals are, noise, contrast, lost exposures and things that get in the way.
     outcome : {"success", "miss", "closed", "abort", "none"}, optional
         How the first attempt ends: pellet eaten; pellet not grasped; pushed with a closed hand;
         broken off in mid-air; no reach in the whole trial. By default, chance.
