@@ -98,7 +98,7 @@ def _judged(tmp_path_factory: pytest.TempPathFactory, numbered_store: Callable[.
     for key in ("M1/S1/1", "M1/S1/10"):
         hand = truth[key].copy()
         hand[40:] = -1
-        hand[:10, 1] = 1
+        hand[2:10, 1] = 1
         hand[12:16, 0] = 0
         ds = annotate(ds, key, hand, "Ana")
     return folder

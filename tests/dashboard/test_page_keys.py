@@ -100,19 +100,6 @@ def test_every_editing_key_is_on_disk_when_the_page_says_saved(judged, served, e
     assert files_of(judged, "ethogram", "probability") == predictions
 
 
-@pytest.mark.parametrize("editor", ["view", "compare"])
-def test_what_edits_nothing_leaves_the_store_as_it_is(judged, served, editor):
-    before = files_of(judged)
-    with served(viewer_of(judged, editor)) as tab:
-        tab.select(10, 20)
-        tab.press(*"123rtya", "Control+z", "Control+Shift+z")
-        tab.press("s")  # what was pressed before has been dealt with once this has
-        tab.wait(current=1)
-        assert tab.version == 0
-        assert tab.get("saved").get_attribute("data-state") == "idle"
-    assert files_of(judged) == before
-
-
 def test_in_manual_what_was_watched_becomes_absent_and_the_rest_stays_unlabelled(judged, served):
     with served(judged.soup.manual_ethograms("me")) as tab:
         tab.wait_frame(0)
@@ -123,12 +110,17 @@ def test_in_manual_what_was_watched_becomes_absent_and_the_rest_stays_unlabelled
         tab.wait_frame(4)
         tab.press("i")
         tab.edit("1")
+        tab.get("speed").select_option("real")
+        tab.go(20)
+        tab.press("Space")  # frames are passed over: none of them counts
+        tab.wait_frame(59)
+        tab.get("speed").select_option("1")
         tab.go(50)
-        tab.press("Space")  # played to the end is watched, what was jumped over is not
+        tab.press("Space")  # what is played to the end is watched, what was jumped over is not
         tab.wait_frame(59)
         tab.edit("a")
         expected = np.full((N_FRAMES, 6), -1)
-        expected[:8] = expected[50:] = 0
+        expected[:8] = expected[20] = expected[50:] = 0
         expected[4:8, LIFT] = 1
         np.testing.assert_array_equal(labels_of(judged, KEY, annotator="me"), expected)
         tab.edit("Control+z")
@@ -173,6 +165,7 @@ def test_what_python_changes_is_on_the_page_and_saved_by_y(judged, served):
 
 @pytest.mark.parametrize("editor", ["view", "clean", "manual", "compare"])
 def test_keys_move_the_playhead_and_the_region_in_every_editor(judged, served, editor):
+    before = files_of(judged)
     with served(viewer_of(judged, editor)) as tab:
         tab.wait_frame(0)
         tab.watch()
@@ -192,8 +185,9 @@ def test_keys_move_the_playhead_and_the_region_in_every_editor(judged, served, e
         start, stop = bouts[-1].tolist()
         tab.press("s")
         tab.wait(current=HANDOPEN)
-        for edge in [edge for bout in bouts.tolist() for edge in (bout[0], bout[1] - 1) if edge]:
-            arrive("]", edge)
+        for first, after in bouts.tolist():
+            arrive("]", first)
+            arrive("]", after - 1)
         tab.press("]")  # there is none after it
         arrive("ArrowRight", stop)
         arrive("[", stop - 1)
@@ -208,6 +202,12 @@ def test_keys_move_the_playhead_and_the_region_in_every_editor(judged, served, e
         tab.go(50)
         arrive("Space", 59)
         assert set(range(50, 60)) <= set(tab.drawn())
+        if editor in ("view", "compare"):  # there, nothing is edited
+            tab.select(10, 20)
+            tab.press(*"123rtya", "Control+z", "Control+Shift+z")
+            tab.press("s")  # what was pressed before has been dealt with once this has
+            tab.wait(current=HANDOPEN + 1, version=0)
+    assert files_of(judged) == before
 
 
 def test_the_frame_on_screen_is_the_frame_named_however_fast_one_goes(judged, served):
@@ -416,13 +416,12 @@ def test_review_by_doubt_goes_from_stretch_to_stretch(judged, served):
 def test_real_trials_are_stepped_through_and_labelled(shared, tmp_path, served):
     root = shared / "data" / "mirror"
     ds = sx.create(tmp_path / "mirror.zarr", data_root=root, join="pad")
-    for animal in ("M1", "M2"):
-        ds = ds.soup.add_item(animal, experiment="table", progress=False)
+    ds = ds.soup.add_item("M1", experiment="table", progress=False)
     with served(ds.soup.manual_ethograms("me")) as tab:
-        for key in (KEY, BARE):
+        for key, session in ((KEY, "S1"), ("M1/S2/1", "S2")):
             tab.get("trial", key=key).click()
             tab.wait_trial(key)
-            video = ds.sel(animal=key[:2], session="S1", trial_id=1).soup.video()
+            video = ds.sel(animal="M1", session=session, trial_id=1).soup.video()
             for frame in (0, 100, 247):
                 tab.go(frame)
                 near = range(max(frame - 4, 0), min(frame + 5, 248))
