@@ -16,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 
@@ -27,9 +28,10 @@ from soupxr.dashboard.jpegs import JpegCache, to_jpeg
 from soupxr.dashboard.readahead import FAR_FRAMES, Head, Plan
 from soupxr.dashboard.wants import NOBODY, Answer, Line, Reply, Want
 from soupxr.dataset import data_root
-from soupxr.errors import SoupError, expected
+from soupxr.errors import SoupError, VideoError, expected
 from soupxr.ingest import resolve_video
-from soupxr.store import Store
+from soupxr.store import Store, StoredTrial
+from soupxr.video import VideoInfo
 from soupxr.video.frames import FrameSource, frame_source
 
 __all__ = ["JOINED", "Answer", "FrameServer", "serve_trial"]
@@ -44,9 +46,9 @@ log = logging.getLogger(__name__)
 class FrameServer:
     """Answers wants of one trial's frames.
 
-    Every method returns at once and may be called from any thread. Videos are opened in the
-    server's own thread; where that fails, each want is answered with the reason. A frame that
-    cannot be read is an error for this frame alone.
+    Every method but :meth:`infos` returns at once; all may be called from any thread. Videos are
+    opened in the server's own thread; where that fails, each want is answered with the reason. A
+    frame that cannot be read is an error for this frame alone.
 
     Parameters
     ----------
@@ -83,8 +85,22 @@ class FrameServer:
         self._failed: dict[int, str] = {}
         self._broken: str | None = None
         self._closed = False
+        self._source: Future[FrameSource] = Future()
         self._thread = threading.Thread(target=self._run, name="soupxr-frames", daemon=True)
         self._thread.start()
+
+    def infos(self) -> tuple[VideoInfo, ...]:
+        """Facts of the videos; waits until they have been opened.
+
+        Raises
+        ------
+        SoupError
+            Why they cannot be shown.
+        """
+        error = self._source.exception()
+        if error is not None and not isinstance(error, SoupError):
+            raise VideoError(f"{type(error).__name__}: {error}") from error
+        return self._source.result().infos
 
     def want(
         self, frame: int, view: str, *, direction: int = 0, urgent: bool, reply: Reply
@@ -171,7 +187,7 @@ class FrameServer:
 
     def _run(self) -> None:
         try:
-            with closing(Decoding(self._open_source(), self._views)) as decoding:
+            with closing(Decoding(self._opened(), self._views)) as decoding:
                 while (frames := self._next(decoding)) is not None:
                     self._serve(decoding, frames)
         except SoupError as error:
@@ -179,6 +195,15 @@ class FrameServer:
         except Exception as error:
             log.exception("frames can no longer be shown")
             self._give_up(f"{type(error).__name__}: {error}")
+
+    def _opened(self) -> FrameSource:
+        try:
+            source = self._open_source()
+        except BaseException as error:
+            self._source.set_exception(error)
+            raise
+        self._source.set_result(source)
+        return source
 
     def _next(self, decoding: Decoding) -> range | None:
         """Wait until there are frames to read; None when the server is closed."""
@@ -249,22 +274,9 @@ class FrameServer:
             want.tell(error=error)
 
 
-def serve_trial(store: Store, key: str) -> FrameServer:
-    """Serve the frames of a stored trial.
-
-    Parameters
-    ----------
-    store : Store
-        The store.
-    key : str
-        Key of the trial.
-
-    Raises
-    ------
-    StoreError
-        If there is no such trial. What is wrong with its videos is told by each answer.
-    """
-    trial, views = store.trial(key), store.labels("view")
+def serve_trial(store: Store, trial: StoredTrial) -> FrameServer:
+    """Serve the frames of a stored trial; what is wrong with its videos is told by each answer."""
+    views = store.labels("view")
 
     def open_source() -> FrameSource:
         root = data_root(store)

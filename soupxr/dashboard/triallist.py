@@ -63,6 +63,8 @@ class Watch:
         Gets all columns when any has changed.
     seconds : float
         Pause between two looks.
+    told : dict, optional
+        Columns that have been told already.
     """
 
     def __init__(
@@ -70,9 +72,11 @@ class Watch:
         trials: TrialList,
         tell: Callable[[dict[str, Any]], None],
         seconds: float = REFRESH_SECONDS,
+        *,
+        told: dict[str, Any] | None = None,
     ) -> None:
         self._trials, self._tell, self._seconds = trials, tell, seconds
-        self._last: dict[str, Any] | None = None
+        self._last = told
         self._stop = threading.Event()
         self._look = threading.Event()
         self._thread = threading.Thread(target=self._run, name="soupxr-watch", daemon=True)
@@ -90,19 +94,27 @@ class Watch:
         self._look.set()
 
     def _run(self) -> None:
+        if self._last is not None:
+            self._pause()
         while not self._stop.is_set():
-            try:
-                columns = self._trials.columns()
-            except (SoupError, OSError) as error:
-                # A trial may be removed, or a disk be away for a while: the next look will tell.
-                log.info("the list of trials was not refreshed: %s", error)
-            except RuntimeError:
-                # Python is ending, and nothing can be read any more.
-                if not self._stop.is_set():
-                    raise
-            else:
-                if columns != self._last and not self._stop.is_set():
-                    self._tell(columns)
-                self._last = columns
-            self._look.wait(self._seconds)
-            self._look.clear()
+            self._compare()
+            self._pause()
+
+    def _pause(self) -> None:
+        self._look.wait(self._seconds)
+        self._look.clear()
+
+    def _compare(self) -> None:
+        try:
+            columns = self._trials.columns()
+        except (SoupError, OSError) as error:
+            # A trial may be removed, or a disk be away for a while: the next look will tell.
+            log.info("the list of trials was not refreshed: %s", error)
+        except RuntimeError:
+            # Python is ending, and nothing can be read any more.
+            if not self._stop.is_set():
+                raise
+        else:
+            if columns != self._last and not self._stop.is_set():
+                self._tell(columns)
+            self._last = columns

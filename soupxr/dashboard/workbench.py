@@ -66,6 +66,7 @@ class Workbench:
         self._masks: list[Mask] = []
         self._disagreements: list[list[int]] | None = None
         self._frames: FrameServer | None = None
+        self._opened: Store
         self._closed = False
         self._read_only = why_read_only(address) if use.annotator is not None else None
         self._saver: Saver | None = None
@@ -142,8 +143,9 @@ class Workbench:
         )
         if self._watch is None:
             trials = TrialList(self._address, self._keys, use.annotator)
-            self.page.send("trials", **trials.columns())
-            self._watch = Watch(trials, lambda columns: self.page.send("trials", **columns))
+            columns = trials.columns()
+            self.page.send("trials", **columns)
+            self._watch = Watch(trials, lambda now: self.page.send("trials", **now), told=columns)
         else:
             self._watch.look(again=True)
         self._tell_trial()
@@ -161,7 +163,7 @@ class Workbench:
             return
         self.use.choose(str(message["id"]), message.get("value"))
         self.page.send("controls", controls=self.use.controls())
-        self._read_rows()
+        self._read_rows(self.store)
         self._tell_ethogram()
         self._tell_curves()
 
@@ -288,7 +290,9 @@ class Workbench:
     # ---------------------------------------------------------------- the trial on the page
 
     def _turn_to(self, key: str, frame: int) -> None:
-        trial = self.store.trial(key)
+        # Opening a store takes as long as reading a trial from it: this one serves until the next.
+        self._opened = store = self.store
+        trial = store.trial(key)
         if self.use.editor == "manual" and self._token:
             self._seen[self.trial.key] = self.edit.seen.copy()
         self.trial = trial
@@ -296,8 +300,8 @@ class Workbench:
         self.frame = min(max(frame, 0), self.trial.n_frames - 1)
         if self._frames is not None:
             self._frames.close()
-        self._frames = serve_trial(self.store, key)
-        self._read_rows(anew=True)
+        self._frames = serve_trial(store, trial)
+        self._read_rows(store, anew=True)
 
     def _rows(self) -> list[Row]:
         """Rows of the lanes; what was saved under another name has that name."""
@@ -307,10 +311,9 @@ class Workbench:
             rows[0] = replace(rows[0], label=name, source=LabelSource("annotation", name))
         return rows
 
-    def _read_rows(self, *, anew: bool = False) -> None:
+    def _read_rows(self, store: Store, *, anew: bool = False) -> None:
         """Read what the lanes show; ``anew``, or where nothing was edited, the first row too."""
         unsaved = None if self._saver is None else self._saver.unsaved(self.trial.key)
-        store = self.store
         self._masks = masks = [read_row(store, row, self.trial) for row in self._rows()]
         if anew or self.use.annotator is None or not self.edit.is_changed:
             if self._saver is not None:
@@ -326,7 +329,7 @@ class Workbench:
         seen = self._seen.get(self.trial.key)
         if seen is not None and len(seen) != len(mask):
             seen = None  # its video was replaced meanwhile
-        self.edit = Edit(mask, self.store.labels("behavior"), seen=seen)
+        self.edit = Edit(mask, self._opened.labels("behavior"), seen=seen)
         self.edit.select(current)
         if self._masks:
             self._masks[0] = self.edit.mask
@@ -338,7 +341,7 @@ class Workbench:
 
     def _tell_trial(self) -> None:
         trial = self.trial
-        views, error = _pictures(self.store, trial)
+        views, error = self._pictures()
         self.page.send(
             "trial",
             token=self._token,
@@ -358,6 +361,19 @@ class Workbench:
         self._tell_ethogram()
         self._tell_curves()
         self._tell_saved()
+
+    def _pictures(self) -> tuple[list[Message], str | None]:
+        """Names and sizes of the views' pictures, or why they cannot be had."""
+        assert self._frames is not None
+        names = self._opened.labels("view")
+        try:
+            infos = self._frames.infos()
+        except SoupError as error:
+            return [{"name": name, "width": 320, "height": 240} for name in names], str(error)
+        return [
+            {"name": name, "width": info.width, "height": info.height}
+            for name, info in zip(names, infos, strict=True)
+        ], None
 
     def _tell_ethogram(self, behaviors: Iterable[int] | None = None) -> None:
         rows = self._rows()
@@ -432,24 +448,6 @@ class Workbench:
     def _tell_unsaved(self) -> None:
         text = "Changed from Python; Y saves it"
         self.page.send("saved", state="idle", text=text, version=self.edit.version)
-
-
-def _pictures(store: Store, trial: StoredTrial) -> tuple[list[Message], str | None]:
-    """Names and sizes of the views' pictures, or why they cannot be had."""
-    from soupxr.dataset import data_root
-    from soupxr.ingest import resolve_video
-    from soupxr.video import probe
-
-    names = store.labels("view")
-    try:
-        root = data_root(store)
-        infos = [probe(resolve_video(root, path)) for path in trial.video_paths]
-    except SoupError as error:
-        return [{"name": name, "width": 320, "height": 240} for name in names], str(error)
-    return [
-        {"name": name, "width": info.width, "height": info.height}
-        for name, info in zip(names, infos, strict=True)
-    ], None
 
 
 _TITLES = {

@@ -247,12 +247,12 @@ def _read_marks(folder: Path, slots: Iterable[int]) -> npt.NDArray[np.int8]:
 
     Through Zarr, one chunk at a time, 10,000 trials take seconds; so, a tenth of one.
     """
-    written = {entry.name: Path(entry) for entry in os.scandir(folder)} if folder.is_dir() else {}
+    written = _listed(folder)
 
     def mark(slot: int) -> int:
-        path = written.get(str(slot))
+        name = str(slot)
         try:
-            return path.read_bytes()[0] if path else int(Status.NONE)
+            return (folder / name).read_bytes()[0] if name in written else int(Status.NONE)
         except FileNotFoundError:  # removed between listing and reading
             return int(Status.NONE)
 

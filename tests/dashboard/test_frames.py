@@ -620,12 +620,12 @@ def test_a_broken_video_is_reported_with_its_error(page, new_store, how):
         path.write_bytes(path.read_bytes()[:700] if how == "cut short" else b"no video at all")
     with pytest.raises(VideoError) as raised:
         ds.sel(animal="M1", session="S1", trial_id=1).soup.video()
-    page.adopt(serve_trial(store, "M1/S1/1"))
+    page.adopt(serve_trial(store, store.trial("M1/S1/1")))
     for frame, urgent in ((0, True), (5, False), (5, True)):
         answer = page.get(frame, urgent=urgent)
         assert answer.error == str(raised.value)
         assert answer.jpeg is None
-    page.adopt(serve_trial(store, "M1/S1/2"))
+    page.adopt(serve_trial(store, store.trial("M1/S1/2")))
     assert page.get(3).jpeg is not None
 
 
@@ -763,6 +763,6 @@ def test_shorter_views_are_cut_without_the_black_below_them(page, new_store):
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", short]
     subprocess.run([*command, "-vf", "crop=40:24", cut], check=True)
     cut.replace(short)
-    page.adopt(serve_trial(store_of(ds), "M1/S1/1"))
+    page.adopt(serve_trial(store_of(ds), store_of(ds).trial("M1/S1/1")))
     sizes = {view: Image.open(io.BytesIO(page.get(4, view).jpeg)).size for view in (JOINED, *VIEWS)}
     assert sizes == {JOINED: (88, 32), "side": (48, 32), "front": (40, 24)}
