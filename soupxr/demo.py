@@ -59,14 +59,14 @@ class Effort:
         ("batch_size", 16),
         ("initial_lr", 1e-3),
         ("max_epochs", 1),
-        ("training_steps", 40),
+        ("training_steps", 25),
         ("validation_steps", 4),
     )
     features: Settings = (
         ("batch_size", 32),
         ("initial_lr", 1e-3),
         ("max_epochs", 4),
-        ("training_steps", 40),
+        ("training_steps", 34),
         ("oversampling", 0.5),
         ("weight_exponent", 0.25),
     )
@@ -74,7 +74,7 @@ class Effort:
         ("batch_size", 32),
         ("initial_lr", 1e-4),
         ("max_epochs", 2),
-        ("training_steps", 40),
+        ("training_steps", 34),
         ("oversampling", 0.5),
         ("weight_exponent", 0.25),
     )

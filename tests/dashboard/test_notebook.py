@@ -62,8 +62,12 @@ class Lab:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: self._process.poll() is not None or self._known(home))
-        assert self._process.poll() is None, self.log.read_text()
+        try:
+            until(lambda: self._process.poll() is not None or self._known(home))
+            assert self._process.poll() is None, self.log.read_text()
+        except BaseException:
+            self.stop()
+            raise
         self.url = f"http://127.0.0.1:{self._known(home)['port']}/"
 
     def _known(self, home: Path) -> Any:
