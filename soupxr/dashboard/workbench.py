@@ -195,7 +195,11 @@ class Workbench:
 
     def _on_action(self, message: Message) -> None:
         fields = {k: v for k, v in message.items() if k not in ("type", "token", "seq", "name")}
-        self.act(str(message["name"]), **fields)
+        token = self._token
+        try:
+            self.act(str(message["name"]), **fields)
+        finally:
+            self.page.send("acted", token=token, seq=message["seq"])
 
     def _on_resolve(self, message: Message) -> None:
         assert self._saver is not None

@@ -58,7 +58,7 @@ function readNumber(canvas) {
 class FakePython {
   constructor(options) {
     Object.assign(this, { frames: 2500, fps: 30, editor: "clean", trials: 8, latency: [0, 0],
-      rows: null, lanes: null, region: null, current: 0, mute: [], ...options });
+      rows: null, lanes: null, region: null, current: 0, mute: [], thinking: 0, ...options });
     this.sent = [];
     this.listeners = [];
     this.token = 0;
@@ -74,7 +74,8 @@ class FakePython {
     this.sent.push(structuredClone(message));
     if (this.mute.includes(message.type)) return;
     const answer = this[`on_${message.type}`];
-    if (answer) setTimeout(() => answer.call(this, message), 0);
+    const thinking = message.type === "action" ? this.thinking : 0;
+    if (answer) setTimeout(() => answer.call(this, message), thinking);
   }
   taken(type) { return this.sent.filter((message) => message.type === type); }
   actions() {
@@ -144,6 +145,7 @@ class FakePython {
       this.sayEthogram(true);
     }
     this.sayEdit();
+    this.say({ type: "acted", token: this.token, seq: message.seq });
   }
 
   release() {
@@ -438,6 +440,31 @@ def test_keys_move_the_frame(front):
     front.wait_frame(150)  # the first bout of the next behavior
     front.press("ArrowRight", "i", "ArrowRight", "o")
     assert front.names()[-2:] == [("region_edge", "start", 151), ("region_edge", "stop", 152)]
+
+
+def test_keys_act_in_their_order_however_long_python_thinks(front):
+    front.open(thinking=300)
+    front.press("s", "]", "i", "]", "o", "1")
+    assert front.frame() == 0, "the edge was looked for among those of the behavior before"
+    front.wait_frame(189)
+    front.wait_for("fake.taken('action').length === 4")
+    assert front.names() == [
+        ("current", 1),
+        ("region_edge", "start", 150),
+        ("region_edge", "stop", 189),
+        ("mark", 1),
+    ]
+
+
+def test_keys_do_not_wait_for_an_answer_that_will_not_come(front):
+    front.open(mute=["action"])
+    front.press("1", "]", "ArrowRight")
+    assert front.frame() == 0
+    front.fake("openTrial(fake.key(1))")
+    front.wait_for("host.shadowRoot.querySelector('[data-trial=\"M1/S1/2\"]') !== null")
+    front.wait_frame(0)
+    front.press("]")
+    front.wait_frame(100)
 
 
 def test_d_jumps_from_disagreement_to_disagreement(front):

@@ -33,6 +33,7 @@ FILES = (
     "layout.js",
     "watched.js",
     "commands.js",
+    "order.js",
     "keys.js",
     "page.js",
 )

@@ -49,10 +49,12 @@ class Keys {
   /**
    * @param {HTMLElement} root The page; events from within it are its own.
    * @param {object} commands Functions by the names above, and `undo`, `redo`, `listKey`.
+   * @param {InOrder} order
    */
-  constructor(root, commands) {
+  constructor(root, commands, order) {
     this.root = root;
     this.commands = commands;
+    this.order = order;
     this.embedded = inNotebook();
     this.armed = !this.embedded;
     this.onKey = (event) => this.press(event);
@@ -110,7 +112,8 @@ class Keys {
     const key = event.key.toLowerCase();
     if (!isChord || (key !== "z" && key !== "y")) return false;
     if (key === "y" && event.shiftKey) return false;
-    this.commands[key === "y" || event.shiftKey ? "redo" : "undo"]();
+    const name = key === "y" || event.shiftKey ? "redo" : "undo";
+    this.order.do(name, this.commands[name]);
     return true;
   }
 
@@ -122,7 +125,10 @@ class Keys {
     const command = commandOf(event);
     if (command === undefined) return false;
     const [name, argument] = command;
-    if (!event.repeat || REPEATS.has(name)) this.commands[name](argument, event.repeat);
+    const isHeld = event.repeat;
+    if (!isHeld || REPEATS.has(name)) {
+      this.order.do(name, () => this.commands[name](argument, isHeld), isHeld);
+    }
     return true;
   }
 }

@@ -16,6 +16,7 @@ class Link {
     this.changed = changed;
     this.token = -1;
     this.seq = 0;
+    this.answered = 0;
     this.lost = false;
     this.cut = false;
     this.closed = false;
@@ -54,6 +55,15 @@ class Link {
   action(name, fields = {}) {
     this.seq += 1;
     this.sendTrial("action", { seq: this.seq, name, ...fields });
+  }
+
+  /** Whether Python has answered all actions; those of a trial that was left need no answer. */
+  get isAnswered() {
+    return this.answered === this.seq;
+  }
+
+  answer(seq = this.seq) {
+    this.answered = Math.max(this.answered, seq);
   }
 
   handle(event) {

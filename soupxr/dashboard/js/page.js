@@ -18,7 +18,8 @@ class Page {
     this.buildParts();
     this.build(el);
     this.watched = new Watched(this.link);
-    this.keys = new Keys(this.root, makeCommands(this));
+    this.order = new InOrder(() => this.link.isAnswered);
+    this.keys = new Keys(this.root, makeCommands(this), this.order);
     this.onLeave = (event) => this.leave(event);
     window.addEventListener("beforeunload", this.onLeave);
   }
@@ -142,6 +143,8 @@ class Page {
   setTrial(trial) {
     this.watched.clear();
     this.link.token = trial.token;
+    this.link.answer();
+    this.order.clear();
     this.trial = trial;
     this.edit = null;
     this.pointer.cancel();
@@ -167,6 +170,11 @@ class Page {
     if (this.edit === null || this.trial === null) return;
     const behavior = this.hello.behaviors[this.edit.current] || NOBODY;
     this.header.setEdit(this.edit, behavior, this.theme.dark, this.trial.fps);
+  }
+
+  setActed(seq) {
+    this.link.answer(seq);
+    this.order.goOn();
   }
 
   setEthogram(message) {
@@ -195,7 +203,10 @@ class Page {
     this.root.toggleAttribute("data-lost", lost);
     this.header.setSaved(lost ? NOT_CONNECTED : this.saved);
     this.speak();
-    if (lost) this.pointer.cancel();
+    if (!lost) return;
+    this.pointer.cancel();
+    this.link.answer();
+    this.order.clear();
   }
 
   // ------------------------------------------------------------------ what people do
@@ -282,6 +293,7 @@ const HANDLERS = {
   trial: (page, message) => page.setTrial(message),
   ethogram: (page, message) => page.setEthogram(message),
   edit: (page, message) => page.setEdit(message),
+  acted: (page, { seq }) => page.setActed(seq),
   curves: (page, { curves }) => page.raster.setCurves(curves),
   saved: (page, message) => page.setSaved(message),
   frame: (page, message) => page.setFrame(message),
