@@ -141,6 +141,6 @@ def served(browser: Any) -> Callable[..., Any]:
                 server.stop()
                 for context in list(browser.contexts):
                     context.close()
-        assert complaints.left == []
+        assert complaints.left == [], "\n".join(complaints.left)
 
     return serve

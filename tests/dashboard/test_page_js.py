@@ -915,8 +915,7 @@ def test_playing_draws_every_frame_in_order_and_pauses_on_the_one_shown(front):
     assert drawn == list(range(1, len(drawn) + 1))
     times = front.page.evaluate("drawn.map((d) => d.at)")
     rate = 1000 * (len(times) - 1) / (times[-1] - times[0])
-    print(f"playing at 1×: {rate:.1f} frames a second")
-    assert 20 < rate < 34
+    assert rate < 34
     assert front.frame() == drawn[-1]
     wants = front.fake("taken('want')")
     assert any(want["direction"] == 1 for want in wants)
@@ -932,21 +931,48 @@ def test_playing_waits_for_frames_rather_than_skip(front):
     assert drawn == list(range(1, len(drawn) + 1))
 
 
-def test_real_time_holds_its_pace_by_skipping(front):
+def test_real_time_skips_frames_and_never_goes_back(front):
     front.open(frames=100_000, fps=500)
     front.get("speed").select_option("real")
     front.watch()
     front.press("Space")
-    front.wait_for("drawn.length > 1 && drawn.at(-1).at - drawn[0].at > 1500")
+    front.wait_for("drawn.length > 20")
     front.press("Space")
     drawn = front.drawn()
-    times = front.page.evaluate("drawn.map((d) => d.at)")
-    seconds = (times[-1] - times[0]) / 1000
-    print(f"real time, 500 Hz: {(drawn[-1] - drawn[0]) / seconds:.0f} frames a second passed,")
-    print(f"{len(drawn) / seconds:.0f} drawn")
     assert drawn == sorted(drawn)
-    assert (drawn[-1] - drawn[0]) / seconds == pytest.approx(500, rel=0.25)
-    assert len(drawn) / seconds < 66
+    assert drawn[-1] - drawn[0] > 2 * len(drawn)
+
+
+#: Two seconds of playing on a screen of 60 Hz, each picture arriving so long after it was due.
+TWO_SECONDS = """([rate, late]) => {
+  const clock = clockFor(rate);
+  const drawn = [];
+  let shown = 0;
+  clock.restart?.(0, 0);
+  for (let now = 0; now <= 2000; now += 1000 / 60) {
+    const isReady = (frame) => now >= (1000 * frame) / rate + late;
+    const frame = clock.next(now, shown, (from, count) => from + count, isReady);
+    if (frame === null || !(clock instanceof EveryFrame || isReady(frame))) continue;
+    shown = frame;
+    drawn.push(frame);
+    clock.drawn(now);
+  }
+  return drawn;
+}"""
+
+
+@pytest.mark.parametrize("rate", [2, 7.5, 30, 60, 125, 500, 2000])
+@pytest.mark.parametrize("late", [0, 40])
+def test_playing_holds_its_pace(browser, rate, late):
+    with browser.new_page() as page:
+        page.add_script_tag(path=js.FOLDER / "clock.js")
+        drawn = page.evaluate(TWO_SECONDS, [rate, late])
+    assert drawn == sorted(drawn)
+    assert len(drawn) <= 121
+    stride = max(rate / (8 if late else 60), 1)
+    assert drawn[-1] == pytest.approx(2 * rate - rate * late / 1000, abs=3 * stride)
+    if rate <= 60:
+        assert drawn == list(range(1, len(drawn) + 1))
 
 
 def test_the_region_is_looped(front):

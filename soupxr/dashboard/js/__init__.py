@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["FILES", "source", "style"]
+__all__ = ["FILES", "FOLDER", "source", "style"]
+
+#: Where scripts and style sheet lie.
+FOLDER = Path(__file__).parent
 
 #: Scripts in the order in which they are joined; they share one scope and the last one exports.
 FILES = (
@@ -50,4 +53,4 @@ def style() -> str:
 
 
 def _text(name: str) -> str:
-    return Path(__file__).with_name(name).read_text("utf-8")
+    return (FOLDER / name).read_text("utf-8")
