@@ -31,7 +31,7 @@ from torch import nn
 from zarr.codecs import BloscCodec, TransposeCodec, ZstdCodec
 
 from soupxr.inference.engine import FeatureEngine
-from soupxr.inference.preprocess import Preprocessing
+from soupxr.inference.preprocess import Preprocessing, frame_windows
 from soupxr.inference.stream import blocks_of
 from soupxr.inference.trial import HALF_PRECISION_BITS, trial_statistics
 from soupxr.models.two_stream import HiddenTwoStream
@@ -223,8 +223,8 @@ def _extract(mode: str, n_frames: int, videos: list[Path] | None) -> dict[str, F
     frames = lazy_frames(videos, n_frames, infos, join="pad")
     torch.manual_seed(0)
     model = HiddenTwoStream(MODES[mode], 1 + len(BEHAVIORS))
+    _calibrate(model, frames, preprocessing)
     engine = FeatureEngine(model, torch.device("cpu"))
-    _calibrate(engine, frames, preprocessing)
     parts = list(engine.extract(blocks_of(frames), preprocessing))
     return {
         name: np.concatenate([getattr(part, name) for part in parts])
@@ -233,21 +233,22 @@ def _extract(mode: str, n_frames: int, videos: list[Path] | None) -> dict[str, F
 
 
 @torch.inference_mode()
-def _calibrate(engine: FeatureEngine, frames: Any, preprocessing: Preprocessing) -> None:
+def _calibrate(model: HiddenTwoStream, frames: Any, preprocessing: Preprocessing) -> None:
     """Let batch norms see some frames of the whole video."""
     norms = [
-        layer
-        for layer in engine.model.modules()
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+        layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)
     ]
     for layer in norms:
         layer.reset_running_stats()
         layer.momentum = None
         layer.training = True
-    window = engine.model.window
-    for start in np.linspace(0, len(frames) - window, CALIBRATION_FRAMES // window + 1, dtype=int):
-        list(engine.extract([frames[start : start + window].compute()], preprocessing))
-    engine.model.eval()
+    batch = 8
+    last = len(frames) - model.window - batch
+    for start in np.linspace(0, last, CALIBRATION_FRAMES // batch + 1, dtype=int):
+        pictures = frames[start : start + model.window + batch - 1].compute()
+        values = preprocessing(torch.from_numpy(pictures))
+        model(frame_windows(values, model.window, model.mode.layout))
+    model.eval()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +17,8 @@ import numpy.typing as npt
 import torch
 
 from soupxr.errors import ArgumentError, SoupWarning, expected
-from soupxr.inference.numbers import strict_float32
-from soupxr.inference.preprocess import Preprocessing, frame_windows
+from soupxr.inference.network import FeatureNetwork
+from soupxr.inference.preprocess import Preprocessing
 from soupxr.models.two_stream import HiddenTwoStream
 
 __all__ = ["FeatureEngine", "Features", "choose_device"]
@@ -90,7 +89,7 @@ class FeatureEngine:
     Parameters
     ----------
     model : HiddenTwoStream
-        In eval mode; moved to the device.
+        Copied; it stays as it is.
     device : torch.device
         Where it runs.
     precision : {"float32", "bfloat16"}
@@ -106,7 +105,7 @@ class FeatureEngine:
         precision: str = "float32",
         batch_size: int | str = "auto",
     ) -> None:
-        self.model = model.eval().to(device)
+        self.network = FeatureNetwork(model, device, precision)
         self.device = device
         self.precision = precision
         self.batch_size = AUTO_BATCH[device.type] if batch_size == "auto" else int(batch_size)
@@ -131,7 +130,7 @@ class FeatureEngine:
         Features
             Of consecutive frames.
         """
-        window = self.model.window
+        window = self.network.window
         before = window // 2
         pending = preprocessing.edge_frames(before, self.device)
         for block in blocks:
@@ -150,7 +149,7 @@ class FeatureEngine:
 
     def _run(self, frames: torch.Tensor) -> Features:
         """Features of all windows in these frames, in pieces where memory runs out."""
-        overlap = self.model.window - 1
+        overlap = self.network.window - 1
         count = len(frames) - overlap
         if count <= self.batch_size:
             try:
@@ -168,11 +167,8 @@ class FeatureEngine:
         return Features.join([self._run(piece) for piece in pieces])
 
     def _forward(self, frames: torch.Tensor) -> Features:
-        with self._lock, torch.inference_mode(), self._numbers():
-            windows = frame_windows(frames, self.model.window, self.model.mode.layout)
-            output = self.model(windows)
-            parts = output.spatial_features, output.flow_features, output.logits
-            features = Features(*(part.float().cpu().numpy() for part in parts))
+        with self._lock:
+            features = Features(*(part.cpu().numpy() for part in self.network(frames)))
         self._tell_of_smaller_batches()
         return features
 
@@ -187,12 +183,6 @@ class FeatureEngine:
                 stacklevel=2,
             )
             self._too_large = 0
-
-    def _numbers(self) -> AbstractContextManager[object]:
-        """Number format of the forward pass."""
-        if self.precision == "bfloat16":
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return strict_float32(self.device)
 
 
 def _out_of_memory(error: BaseException) -> bool:

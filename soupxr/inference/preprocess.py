@@ -134,7 +134,8 @@ def frame_windows(frames: torch.Tensor, window: int, layout: str) -> torch.Tenso
     strided = frames.unfold(0, window, 1)  # (n, colour, y, x, window), a view
     if layout == "volume":
         return strided.permute(0, 1, 4, 2, 3).contiguous()
-    return strided.permute(0, 4, 1, 2, 3).flatten(1, 2)
+    # Channels side by side in memory, as convolutions want them.
+    return strided.permute(0, 2, 3, 4, 1).flatten(3, 4).permute(0, 3, 1, 2)
 
 
 # ------------------------------------------------------------------ OpenCV's bilinear resize

@@ -307,7 +307,11 @@ class TinyMotionNet3D(nn.Module):
                     tuple(frames.shape),
                 )
             )
-        c2 = self.conv2(self.conv1(frames))
+        return self.after_first(self.conv1(frames))
+
+    def after_first(self, c1: Tensor) -> Flows:
+        """The same, from what the first convolution made of the frames."""
+        c2 = self.conv2(c1)
         c3 = self.conv3(c2)
         c5 = self.conv5(self.conv4(c3))
 

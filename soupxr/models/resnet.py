@@ -118,7 +118,11 @@ class ResNet3d34(nn.Module):
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Features (N, 512) of volumes (N, C, T, H, W)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(volumes))))
+        return self.after_first(self.relu(self.bn1(self.conv1(volumes))))
+
+    def after_first(self, c1: Tensor) -> Tensor:
+        """The same, from what the first convolution made of the volumes."""
+        x = self.maxpool(c1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         features: Tensor = self.dropout(torch.flatten(self.avgpool(x), 1))
         return features

@@ -43,6 +43,14 @@ class TwoStreamOutput(NamedTuple):
     flows: Flows
 
 
+class FusedLogits(NamedTuple):
+    """Logits (N, K), and those of the streams alone, or None where the fusion classifies."""
+
+    fused: Tensor
+    spatial: Tensor | None
+    flow: Tensor | None
+
+
 class _Average(nn.Module):
     """Mean of the streams' logits, in which flow counts one and a half times.
 
@@ -168,18 +176,25 @@ class HiddenTwoStream(nn.Module):
         self._check(windows)
         with torch.no_grad():
             flows: Flows = self.flow_generator(windows)
+        return self.classify(windows, flows)
+
+    def classify(self, windows: Tensor, flows: Flows) -> TwoStreamOutput:
+        """Classify windows of which the optic flow is known; see :meth:`forward`."""
         spatial_features = self.spatial_classifier.features(self.spatial_input(windows))
         # Quirk of the published models: flow enters its classifier at half resolution.
         flow_features = self.flow_classifier.features(flows[0])
-        spatial_logits = self.spatial_classifier.classify(spatial_features)
-        flow_logits = self.flow_classifier.classify(flow_features)
-        logits = self.fusion(
-            spatial_features if spatial_logits is None else spatial_logits,
-            flow_features if flow_logits is None else flow_logits,
+        logits = self.fuse(spatial_features, flow_features)
+        return TwoStreamOutput(logits.fused, spatial_features, flow_features, *logits[1:], flows)
+
+    def fuse(self, spatial_features: Tensor, flow_features: Tensor) -> FusedLogits:
+        """Logits (N, K) of features (N, 512)."""
+        spatial = self.spatial_classifier.classify(spatial_features)
+        flow = self.flow_classifier.classify(flow_features)
+        fused = self.fusion(
+            spatial_features if spatial is None else spatial,
+            flow_features if flow is None else flow,
         )
-        return TwoStreamOutput(
-            logits, spatial_features, flow_features, spatial_logits, flow_logits, flows
-        )
+        return FusedLogits(fused, spatial, flow)
 
     def spatial_input(self, windows: Tensor) -> Tensor:
         """The part of the windows that the picture stream sees; a view.

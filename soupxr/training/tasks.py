@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from soupxr.errors import TrainingError
 from soupxr.inference.numbers import strict_float32
 from soupxr.inference.preprocess import Preprocessing, frame_windows
+from soupxr.models.folding import MEMORY_FORMATS, frozen_copy
 from soupxr.training._lightning import pytorch_lightning as pl
 from soupxr.training.augment import Augmentation
 from soupxr.training.clips import ClipBatch
@@ -199,6 +200,9 @@ class _PictureTask(Task):
         augmentation: Augmentation,
     ) -> None:
         super().__init__(network, penalty, schedule)
+        self.memory_format = MEMORY_FORMATS[layout]
+        laid_out: Any = network
+        laid_out.to(memory_format=self.memory_format)
         self.preprocessing = preprocessing
         self.window = window
         self.layout = layout
@@ -218,12 +222,14 @@ class _PictureTask(Task):
         n, window, colors, height, width = clips.shape
         flat = self.preprocessing.normalize(clips.reshape(n * window, colors, height, width))
         clips = flat.view(n, window, colors, height, width)
-        return clips.flatten(1, 2) if self.layout == "stacked" else clips.transpose(1, 2)
+        windows = clips.flatten(1, 2) if self.layout == "stacked" else clips.transpose(1, 2)
+        return windows.contiguous(memory_format=self.memory_format)
 
     def consecutive_windows(self, batch: ClipBatch) -> Tensor:
         """All windows of consecutive frames, laid out likewise."""
         frames = batch.frames.permute(0, 3, 1, 2).float().div_(255)
-        return frame_windows(self.preprocessing.normalize(frames), self.window, self.layout)
+        windows = frame_windows(self.preprocessing.normalize(frames), self.window, self.layout)
+        return windows.contiguous(memory_format=self.memory_format)
 
 
 class FlowTask(_PictureTask):
@@ -318,17 +324,32 @@ class FeatureTask(_PictureTask):
         self.focal_loss = focal_loss
         self.behaviors = behaviors
         self._classified = _Classified()
+        # In a list, or it would become a part of what is trained and saved.
+        generator: Any = self.network.flow_generator
+        self._frozen = [frozen_copy(generator, self.layout)]
+
+    def on_fit_start(self) -> None:
+        """Bring the frozen flow generator to where the rest is."""
+        super().on_fit_start()
+        self._frozen[0].to(self.device)
+
+    def _logits(self, windows: Tensor) -> Tensor:
+        network: Any = self.network
+        with torch.no_grad():
+            flows = self._frozen[0](windows)
+        logits: Tensor = network.classify(windows, flows).logits
+        return logits
 
     def loss(self, batch: ClipBatch) -> Tensor:
         """Focal loss of a batch."""
-        output = self.network(self.windows(batch, augment=True))
-        loss: Tensor = self.focal_loss(output.logits, batch.labels)
+        logits = self._logits(self.windows(batch, augment=True))
+        loss: Tensor = self.focal_loss(logits, batch.labels)
         return loss
 
     def validate_batch(self, batch: ClipBatch) -> None:
         """Classify consecutive frames."""
         assert batch.labels is not None
-        logits = self.network(self.consecutive_windows(batch)).logits
+        logits = self._logits(self.consecutive_windows(batch))
         self._require_finite(logits, batch)
         self._classified.add(logits, batch.labels)
 

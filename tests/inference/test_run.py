@@ -29,7 +29,7 @@ def extracted(monkeypatch):
     forward = FeatureEngine._forward
 
     def counting(self, frames):
-        seen.append(len(frames) - self.model.window + 1)
+        seen.append(len(frames) - self.network.window + 1)
         return forward(self, frames)
 
     monkeypatch.setattr(FeatureEngine, "_forward", counting)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from soupxr.errors import ArgumentError
+from soupxr.inference.network import FeatureNetwork
 from soupxr.models.two_stream import HiddenTwoStream
 from soupxr.modes import MODES
 
@@ -31,9 +32,7 @@ def _model(n_classes: int = 3, **options: Any) -> HiddenTwoStream:
     return HiddenTwoStream(FAST, n_classes, **{"window": 3, **options})
 
 
-@pytest.mark.parametrize("name", GOLDENS)
-def test_reference_answers(name: str, parity: Callable[[str], Any]) -> None:
-    golden = parity(name)
+def _of_golden(golden: Any) -> HiddenTwoStream:
     arguments = golden.arguments
     model = HiddenTwoStream(
         MODES[arguments["mode"]],
@@ -43,7 +42,13 @@ def test_reference_answers(name: str, parity: Callable[[str], Any]) -> None:
         final_bn=arguments["final_bn"],
     )
     golden.fill(model)
-    windows = golden.inputs()["x"]
+    return model
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_reference_answers(name: str, parity: Callable[[str], Any]) -> None:
+    golden = parity(name)
+    model, windows = _of_golden(golden), golden.inputs()["x"]
     with torch.no_grad():
         out = model(windows)
     answers = out._asdict() | {
@@ -52,6 +57,24 @@ def test_reference_answers(name: str, parity: Callable[[str], Any]) -> None:
         "flow_input": out.flows[0],
     }
     for output in golden.spec["outputs"]:
+        golden.compare(output, answers[output])
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_reference_answers_of_the_network_as_it_runs(
+    name: str, parity: Callable[[str], Any]
+) -> None:
+    golden = parity(name)
+    model, windows = _of_golden(golden), golden.inputs()["x"]
+    network = FeatureNetwork(model, torch.device("cpu"), "float32")
+    stacked = model.mode.layout == "stacked"
+    frames = windows.unflatten(1, (-1, 3)) if stacked else windows.transpose(1, 2)
+    parts = [network(window) for window in frames]
+    spatial, flow, logits = (torch.cat(part) for part in zip(*parts, strict=True))
+    answers = {"spatial_features": spatial, "flow_features": flow, "logits": logits}
+    checked = [output for output in golden.spec["outputs"] if output in answers]
+    assert "logits" in checked
+    for output in checked:
         golden.compare(output, answers[output])
 
 
