@@ -503,6 +503,7 @@ class SoupAccessor:
         device: str | None = None,
         precision: Literal["float32", "bfloat16"] | None = None,
         batch_size: int | Literal["auto"] = "auto",
+        every: int = 1,
         errors: Literal["raise", "warn"] = "raise",
         progress: bool | None = None,
     ) -> xr.Dataset:
@@ -547,6 +548,11 @@ class SoupAccessor:
             Default: the option ``precision``.
         batch_size : int or "auto"
             Windows that go through the networks at once; halved when memory runs out.
+        every : int
+            Let the networks look at each so manyth frame, and at the last one, and interpolate
+            features linearly in between: about so many times faster, for high-speed video on a
+            computer without a GPU. Windows still hold consecutive frames, and the sequence model
+            still sees every frame. What it costs: ``benchmarks/README.md``.
         errors : {"raise", "warn"}
             What to do at the end if trials failed. The others are inferred either way.
         progress : bool, optional
@@ -583,6 +589,7 @@ class SoupAccessor:
                 device=device,
                 precision=precision,
                 batch_size=batch_size,
+                every=every,
                 errors=errors,
                 progress=progress,
             ),

@@ -288,6 +288,7 @@ class FeatureExtractor:
         device: str | None = None,
         precision: Literal["float32", "bfloat16"] | None = None,
         batch_size: int | Literal["auto"] = "auto",
+        every: int = 1,
         errors: Literal["raise", "warn"] = "raise",
         progress: bool | None = None,
     ) -> xr.Dataset:
@@ -313,6 +314,7 @@ class FeatureExtractor:
                 device=device,
                 precision=precision,
                 batch_size=batch_size,
+                every=every,
                 errors=errors,
                 progress=progress,
             ),

@@ -9,56 +9,23 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
+from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from soupxr.errors import ArgumentError, SoupWarning, expected
+from soupxr.inference.between import Features, fill_between
 from soupxr.inference.network import FeatureNetwork
 from soupxr.inference.preprocess import Preprocessing
 from soupxr.models.two_stream import HiddenTwoStream
 
-__all__ = ["FeatureEngine", "Features", "choose_device"]
+__all__ = ["FeatureEngine", "choose_device"]
 
 #: First guess of ``batch_size="auto"``: fills a GPU; on a CPU larger batches gain nothing.
 AUTO_BATCH = {"cuda": 64, "mps": 16, "cpu": 16}
-
-FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Features:
-    """What the feature extractor says of consecutive frames, on the host.
-
-    Parameters
-    ----------
-    spatial, flow : ndarray
-        float32 (frame, 512).
-    logit : ndarray
-        float32 (frame, class), background first.
-    """
-
-    spatial: FloatArray
-    flow: FloatArray
-    logit: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.logit)
-
-    def __getitem__(self, frames: slice) -> Features:
-        return Features(self.spatial[frames], self.flow[frames], self.logit[frames])
-
-    @classmethod
-    def join(cls, parts: Sequence[Features]) -> Features:
-        """Features of consecutive parts as one."""
-        return cls(
-            np.concatenate([part.spatial for part in parts]),
-            np.concatenate([part.flow for part in parts]),
-            np.concatenate([part.logit for part in parts]),
-        )
 
 
 def choose_device(name: str) -> torch.device:
@@ -114,7 +81,10 @@ class FeatureEngine:
         self._lock = threading.Lock()
 
     def extract(
-        self, blocks: Iterable[npt.NDArray[np.uint8]], preprocessing: Preprocessing
+        self,
+        blocks: Iterable[npt.NDArray[np.uint8]],
+        preprocessing: Preprocessing,
+        every: int = 1,
     ) -> Generator[Features, None, None]:
         """Features of every frame of a recording, in order.
 
@@ -124,12 +94,22 @@ class FeatureEngine:
             uint8 (frame, y, x, channel); consecutive pieces of the recording, of any length.
         preprocessing : Preprocessing
             How frames become the networks' input.
+        every : int, default 1
+            The networks look at each so manyth frame, and at the last one; what lies between is
+            interpolated. Windows are of consecutive frames all the same.
 
         Yields
         ------
         Features
             Of consecutive frames.
         """
+        with closing(self._looked_at(blocks, preprocessing, every)) as looked_at:
+            yield from fill_between(looked_at)
+
+    def _looked_at(
+        self, blocks: Iterable[npt.NDArray[np.uint8]], preprocessing: Preprocessing, every: int
+    ) -> Generator[tuple[Features, int], None, None]:
+        """Features of the frames that are looked at, and how far each is behind the last."""
         window = self.network.window
         before = window // 2
         pending = preprocessing.edge_frames(before, self.device)
@@ -137,23 +117,31 @@ class FeatureEngine:
             with self._lock:
                 frames = preprocessing(torch.from_numpy(block).to(self.device))
             pending = torch.cat([pending, frames])
-            while len(pending) >= (size := self.batch_size) + window - 1:
-                yield self._run(pending[: size + window - 1])
-                pending = pending[size:]
+            while len(pending) >= self._needed(every):
+                size = self.batch_size
+                yield self._run(pending[: (size - 1) * every + window], every), every
+                pending = pending[size * every :]
         after = preprocessing.edge_frames(window - 1 - before, self.device)
         pending = torch.cat([pending, after])
         while (left := len(pending) - window + 1) > 0:
-            size = min(left, self.batch_size)
-            yield self._run(pending[: size + window - 1])
-            pending = pending[size:]
+            size = min(-(-left // every), self.batch_size)
+            yield self._run(pending[: (size - 1) * every + window], every), every
+            rest = (left - 1) % every
+            if size * every >= left and rest:
+                yield self._run(pending[-window:], 1), rest
+            pending = pending[size * every :]
 
-    def _run(self, frames: torch.Tensor) -> Features:
-        """Features of all windows in these frames, in pieces where memory runs out."""
-        overlap = self.network.window - 1
-        count = len(frames) - overlap
+    def _needed(self, every: int) -> int:
+        """Frames for a whole batch of windows, and up to the next one's first."""
+        return (self.batch_size - 1) * every + max(self.network.window, every)
+
+    def _run(self, frames: torch.Tensor, every: int) -> Features:
+        """Features of the windows in these frames, in pieces where memory runs out."""
+        window = self.network.window
+        count = (len(frames) - window) // every + 1
         if count <= self.batch_size:
             try:
-                return self._forward(frames)
+                return self._forward(frames, every)
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error) or count == 1:
                     raise
@@ -163,12 +151,13 @@ class FeatureEngine:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         size = self.batch_size
-        pieces = (frames[i : i + size + overlap] for i in range(0, count, size))
-        return Features.join([self._run(piece) for piece in pieces])
+        starts = range(0, count, size)
+        pieces = (frames[i * every : (i + size - 1) * every + window] for i in starts)
+        return Features.join([self._run(piece, every) for piece in pieces])
 
-    def _forward(self, frames: torch.Tensor) -> Features:
+    def _forward(self, frames: torch.Tensor, every: int) -> Features:
         with self._lock:
-            features = Features(*(part.cpu().numpy() for part in self.network(frames)))
+            features = Features(*(part.cpu().numpy() for part in self.network(frames, every)))
         self._tell_of_smaller_batches()
         return features
 

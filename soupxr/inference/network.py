@@ -62,28 +62,30 @@ class FeatureNetwork:
             part.to(self.dtype)
         self._first = self._shared() if self._is_volume else None
 
-    def __call__(self, frames: Tensor) -> FeatureTensors:
-        """Features of all windows in these frames.
+    def __call__(self, frames: Tensor, every: int = 1) -> FeatureTensors:
+        """Features of windows of these frames.
 
         Parameters
         ----------
-        frames : Tensor, (N + window − 1, 3, height, width)
+        frames : Tensor, ((N − 1)·every + window, 3, height, width)
             Normalised, float32, on the device.
+        every : int, default 1
+            Frames from one window's first to the next one's.
         """
         with torch.inference_mode(), self._numbers():
             frames = frames.to(self.dtype, memory_format=torch.channels_last)
-            spatial, flow = self._features(frames)
+            spatial, flow = self._features(frames, every)
             spatial, flow = spatial.float(), flow.float()
             return FeatureTensors(spatial, flow, self.model.fuse(spatial, flow).fused)
 
-    def _features(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def _features(self, frames: Tensor, every: int) -> tuple[Tensor, Tensor]:
         model = self.model
         if self._first is not None:
             of_flow, of_spatial = self._first
-            flows = self._generator.after_first(of_flow(frames))
-            spatial = self._backbone.after_first(of_spatial(frames))
+            flows = self._generator.after_first(of_flow(frames, every))
+            spatial = self._backbone.after_first(of_spatial(frames, every))
         else:
-            windows = frame_windows(frames, self.window, self.mode.layout)
+            windows = frame_windows(frames, self.window, self.mode.layout, every)
             flows = self._generator(windows)
             pictures = model.spatial_input(windows).contiguous(memory_format=torch.channels_last)
             spatial = model.spatial_classifier.features(pictures)

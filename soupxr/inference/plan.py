@@ -57,6 +57,7 @@ class Request:
     device: str | None = None
     precision: str | None = None
     batch_size: int | str = "auto"
+    every: int = 1
     errors: str = "raise"
     progress: bool | None = None
 
@@ -69,6 +70,8 @@ class Request:
             _one_of("precision", self.precision, PRECISIONS)
         if self.batch_size != "auto" and not _is_count(self.batch_size, 1):
             raise ArgumentError(expected("batch_size", '"auto" or 1 or more', self.batch_size))
+        if not _is_count(self.every, 1):
+            raise ArgumentError(expected("every", "a number of frames, 1 or more", self.every))
         if self.image_size is not None and not _is_size(self.image_size):
             raise ArgumentError(
                 expected(
@@ -110,6 +113,8 @@ class Plan:
         None means statistics of each trial's own video.
     keep : {"float32", "float16", "none"}
         How features are kept.
+    every : int
+        The networks look at each so manyth frame.
     behaviors : tuple of str
         Without background.
     """
@@ -124,6 +129,7 @@ class Plan:
     preprocessing: Style
     normalization: Moments | None
     keep: str
+    every: int
     decision: Decision | None
     device: str
     precision: str
@@ -138,6 +144,7 @@ class Plan:
             "preprocessing": self.preprocessing,
             "normalization": self.normalization and [list(part) for part in self.normalization],
             "precision": self.precision,
+            "every": self.every,
         }
 
     def sequence_identity(self) -> dict[str, Any]:
@@ -188,6 +195,7 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         preprocessing=request.preprocessing or _said(feature, "preprocessing") or DEFAULT_STYLE,
         normalization=_normalization(request, feature),
         keep=request.features,
+        every=int(request.every),
         decision=None if sequence is None else _decision(store, request, sequence, mode, behaviors),
         device=request.device or get_option("device"),
         precision=request.precision or get_option("precision"),

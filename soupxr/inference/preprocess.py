@@ -114,24 +114,26 @@ def center_crop(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return frames[:, top : top + size[0], left : left + size[1]]
 
 
-def frame_windows(frames: torch.Tensor, window: int, layout: str) -> torch.Tensor:
-    """Form all windows of consecutive frames, on the frames' device.
+def frame_windows(frames: torch.Tensor, window: int, layout: str, every: int = 1) -> torch.Tensor:
+    """Form windows of consecutive frames, on the frames' device.
 
     Parameters
     ----------
     frames : Tensor
-        (frame, 3, height, width); ``n + window - 1`` of them.
+        (frame, 3, height, width); ``(n - 1)·every + window`` of them.
     window : int
         Frames in a window.
     layout : {"stacked", "volume"}
         See :class:`soupxr.modes.Mode`.
+    every : int, default 1
+        Frames from one window's first to the next one's.
 
     Returns
     -------
     Tensor
         (n, 3·window, height, width), channel = 3·frame + colour, or (n, 3, window, height, width).
     """
-    strided = frames.unfold(0, window, 1)  # (n, colour, y, x, window), a view
+    strided = frames.unfold(0, window, every)  # (n, colour, y, x, window), a view
     if layout == "volume":
         return strided.permute(0, 1, 4, 2, 3).contiguous()
     # Channels side by side in memory, as convolutions want them.

@@ -22,6 +22,8 @@ from soupxr.inference.roles import Role, nearest
 __all__ = ["Record", "differences", "features_part", "sequence_part"]
 
 Part = dict[str, Any] | None
+#: What records from before there was a choice leave out.
+UNTOLD: Mapping[str, Any] = {"every": 1}
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def sequence_part(plan: Plan, features: Mapping[str, Any], role: Role) -> dict[s
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Names of what is wanted otherwise than it was found."""
-    return [name for name, value in wanted.items() if found.get(name) != value]
+    told = {**UNTOLD, **found}
+    return [name for name, value in wanted.items() if told.get(name) != value]
 
 
 def _path(file: ModelFile | None) -> str | None:

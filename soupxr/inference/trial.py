@@ -17,7 +17,8 @@ import numpy.typing as npt
 from numcodecs import BitRound
 
 from soupxr.errors import CheckpointError, SoupError, StoreError
-from soupxr.inference.engine import FeatureEngine, Features, choose_device
+from soupxr.inference.between import Features
+from soupxr.inference.engine import FeatureEngine, choose_device
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing, Statistics
 from soupxr.inference.provenance import Record, features_part, sequence_part
@@ -224,7 +225,7 @@ class _Work:
         # Closed by name: a notebook keeps the traceback, and with it all that it refers to.
         with (
             closing(look_ahead(blocks_of(frames))) as blocks,
-            closing(engine.extract(blocks, preprocessing)) as stream,
+            closing(engine.extract(blocks, preprocessing, self.plan.every)) as stream,
         ):
             for features in stream:
                 kept = _rounded(features) if keep == "float16" else features

@@ -42,13 +42,15 @@ class SharedTaps(nn.Module):
         self.bias = nn.Parameter(bias.clone().to(weight), requires_grad=False)
         self.activation = activation
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Activated maps of every window.
+    def forward(self, frames: Tensor, every: int = 1) -> Tensor:
+        """Activated maps of windows.
 
         Parameters
         ----------
-        frames : Tensor, (N + n − 1, C, H, W)
+        frames : Tensor, ((N − 1)·every + n, C, H, W)
             Consecutive ones.
+        every : int, default 1
+            Frames from one window's first to the next one's.
 
         Returns
         -------
@@ -56,40 +58,37 @@ class SharedTaps(nn.Module):
         """
         maps = functional.conv2d(frames, self.weight, None, self.stride, self.padding)
         maps = maps.view(len(maps), self.taps, self.channels, *maps.shape[-2:])
-        count, reach = len(frames) - self.window + 1, self.taps // 2
+        count, reach = (len(frames) - self.window) // every + 1, self.taps // 2
         volumes = torch.empty(
             (count, self.channels, self.window, *maps.shape[-2:]),
             dtype=maps.dtype,
             device=maps.device,
             memory_format=_format_of(frames),
         )
+        # Sums that no window's end cuts short are the same for all windows that hold the frame.
         whole: Tensor | None = None
         for place in range(self.window):
             first, last = max(place - reach, 0), min(place + reach, self.window - 1)
             if last - first + 1 < self.taps:
-                volumes[:, :, place] = self._sum(maps, place, place, count, first, last)
+                taps = range(first - place + reach, last - place + reach + 1)
+                volumes[:, :, place] = self._sum(maps[first:], taps, count, every)
                 continue
             if whole is None:
-                # Sums that no window's end cuts short are the same for all that hold the frame.
-                inner = count + self.window - 1 - 2 * reach
-                whole = self._sum(maps, reach, reach, inner, 0, 2 * reach)
-            volumes[:, :, place] = whole[place - reach : place - reach + count]
+                whole = self._sum(maps, range(self.taps), len(frames) - 2 * reach, 1)
+            volumes[:, :, place] = _every(whole[first:], count, every)
         return volumes
 
-    def _sum(
-        self, maps: Tensor, start: int, place: int, count: int, first: int, last: int
-    ) -> Tensor:
-        """Activated sums for ``count`` windows or frames, the first from frame ``start`` on.
-
-        The frame is at ``place`` of its window; taps see that window's frames ``first`` to
-        ``last``.
-        """
-        reach = self.taps // 2
+    def _sum(self, maps: Tensor, taps: range, count: int, every: int) -> Tensor:
+        """Activated sums over some taps, of which the first sees the first of the maps."""
         total = self.bias.float().view(-1, 1, 1).expand(count, -1, *maps.shape[-2:]).clone()
-        for shift in range(first - place, last - place + 1):
-            total += maps[start + shift : start + shift + count, shift + reach]
+        for shift, tap in enumerate(taps):
+            total += _every(maps[shift:], count, every)[:, tap]
         activated: Tensor = self.activation(total.to(maps.dtype))
         return activated
+
+
+def _every(frames: Tensor, count: int, every: int) -> Tensor:
+    return frames[: (count - 1) * every + 1 : every]
 
 
 def _format_of(frames: Tensor) -> torch.memory_format:

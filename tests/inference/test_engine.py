@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import soupxr as sx
-from soupxr.inference.engine import FeatureEngine, Features, choose_device
+from soupxr.inference.between import Features
+from soupxr.inference.engine import FeatureEngine, choose_device
 from soupxr.inference.network import FeatureNetwork
 from soupxr.inference.preprocess import Preprocessing
 from soupxr.models.two_stream import HiddenTwoStream
@@ -98,6 +99,28 @@ def test_blocks_of_any_length_give_the_same(networks, lengths):
     assert_close(extract(engine, clip(30), lengths), extract(engine, clip(30)), rtol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["fast", "slow"])
+@pytest.mark.parametrize(
+    ("n_frames", "every"), [(1, 3), (2, 3), (13, 3), (14, 3), (15, 2), (40, 13)]
+)
+def test_frames_between_those_looked_at_are_interpolated(networks, mode, n_frames, every):
+    model, frames = networks(mode), clip(n_frames)
+    looked_at = sorted({*range(0, n_frames, every), n_frames - 1})
+    engine = FeatureEngine(model, CPU, batch_size=2)
+    cuts = [range(0, n_frames, 7), range(0, n_frames, 100)]
+    found, again = (
+        Features.join(engine.extract([frames[i : i + c.step] for i in c], PREPROCESSING, every))
+        for c in cuts
+    )
+    whole = extract(FeatureEngine(model, CPU), frames)
+    assert_close(again, found, rtol=1e-5)
+    for name in ("spatial", "flow", "logit"):
+        values, expected = getattr(found, name), getattr(whole, name)[looked_at]
+        scale = 1e-4 * np.abs(expected).max()
+        between = [np.interp(np.arange(n_frames), looked_at, column) for column in expected.T]
+        np.testing.assert_allclose(values, np.transpose(between), rtol=1e-4, atol=scale)
+
+
 def test_each_frame_is_preprocessed_once(networks):
     seen = []
 
@@ -129,12 +152,12 @@ def test_too_little_memory_halves_the_batch_with_one_warning(networks, error, mo
     forward = FeatureNetwork.__call__
     refused = []
 
-    def small_memory(network, frames):
+    def small_memory(network, frames, every):
         n_windows = len(frames) - 10
         if n_windows > 4:
             refused.append(n_windows)
             raise error
-        return forward(network, frames)
+        return forward(network, frames, every)
 
     monkeypatch.setattr(FeatureNetwork, "__call__", small_memory)
     with pytest.warns(sx.SoupWarning) as caught:
@@ -147,7 +170,7 @@ def test_too_little_memory_halves_the_batch_with_one_warning(networks, error, mo
 
 
 def test_other_errors_are_not_taken_for_memory(networks, monkeypatch):
-    def broken(network, frames):
+    def broken(network, frames, every):
         raise RuntimeError("shapes do not match")
 
     monkeypatch.setattr(FeatureNetwork, "__call__", broken)

@@ -3,54 +3,64 @@
 import os
 import random
 import signal
-import subprocess
-import sys
+import threading
 import time
 
 import numpy as np
 import psutil
 import pytest
+from processes import PROCESSES
 
 import soupxr as sx
 
 KEYS = tuple(f"M{animal}/S1/{trial}" for animal in (1, 2) for trial in (1, 2, 3))
 KILLS = 6
+#: A victim that was done before it was to die is none.
+ENDS = (-signal.SIGKILL, 0)
 #: Assignments to the store with which one trial is inferred.
 WRITES_A_TRIAL = 17
 
-#: Infers, and kills itself a little after the given number of writes to the store.
-VICTIM = """
-import os, signal, threading, time
-import soupxr as sx
-from soupxr.store import results
 
-write, left = results.write, [{writes}]
+def infer_until_killed(address, models, writes, delay, options, ready):
+    """Infer, and be killed a little after the given number of writes to the store."""
+    from soupxr.store import results
 
-def die():
-    time.sleep({delay})
-    os.kill(os.getpid(), signal.SIGKILL)
+    write, left = results.write, [writes]
 
-def counting(*arguments):
-    left[0] -= 1
-    if left[0] == 0:
-        threading.Thread(target=die, daemon=True).start()
-    write(*arguments)
+    def die():
+        time.sleep(delay)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-results.write = counting
-sx.set_options(progress=False)
-print("ready", flush=True)
-sx.open({address!r}).soup.infer("fast", **{models!r})
-"""
+    def counting(*arguments):
+        left[0] -= 1
+        if left[0] == 0:
+            threading.Thread(target=die, daemon=True).start()
+        write(*arguments)
+
+    results.write = counting
+    sx.set_options(progress=False)
+    ready.send("ready")
+    sx.open(address).soup.infer("fast", **models, **options)
 
 
-def start_victim(address, models, writes=10**9, delay=0.0, code=VICTIM):
+def start_victim(address, models, writes=10**9, delay=0.0, **options):
     """Start ``infer`` in another process; it has read nothing yet when this returns."""
-    paths = {name: str(path) for name, path in models.items()}
-    code = code.format(address=str(address), models=paths, writes=writes, delay=delay)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    process.stdout.close()
+    ready, its_end = PROCESSES.Pipe(duplex=False)
+    arguments = (str(address), models, writes, delay, options, its_end)
+    process = PROCESSES.Process(target=infer_until_killed, args=arguments)
+    process.start()
+    its_end.close()
+    assert ready.recv() == "ready"
+    ready.close()
     return process
+
+
+def end_of(victim):
+    """Exit status, once it has ended."""
+    victim.join(120)
+    status = victim.exitcode
+    victim.close()
+    return status
 
 
 @pytest.mark.slow
@@ -65,8 +75,7 @@ def test_killed_at_random_points(new_store, models, tmp_path):
         writes = draw.randint(1, 2 * WRITES_A_TRIAL)
         delay = draw.choice([0.0, draw.uniform(0, 0.02), draw.uniform(0, 0.3)])
         victim = start_victim(tmp_path / "reach.zarr", models(), writes, delay)
-        status = victim.wait(timeout=120)
-        assert status in (-signal.SIGKILL, 0)
+        assert end_of(victim) in ENDS
         found = ds.sel(mode="fast").load()
         ds = sx.open(tmp_path / "reach.zarr")
         complete = (found.status == 2).values
@@ -92,16 +101,16 @@ def test_killed_at_random_points(new_store, models, tmp_path):
 def test_a_kill_while_features_are_replaced_never_mixes_old_and_new(new_store, models, tmp_path):
     """Whatever is vouched for afterwards, the first models' results can be had again, exactly."""
     expected = new_store("M1/S1/1").soup.infer("fast", **models()).load()
-    redo = VICTIM.replace('infer("fast", ', 'infer("fast", overwrite=True, ')
     for writes in range(1, WRITES_A_TRIAL, 4):
-        start_victim(tmp_path / "reach.zarr", models(seed=1), writes, code=redo).wait(timeout=120)
+        address = tmp_path / "reach.zarr"
+        assert end_of(start_victim(address, models(seed=1), writes, overwrite=True)) in ENDS
         ds = sx.open(tmp_path / "reach.zarr").soup.infer("fast", **models(), overwrite=True)
         np.testing.assert_allclose(ds.probability, expected.probability, atol=1e-6)
 
 
 @pytest.mark.slow
 def test_no_ffmpeg_outlives_a_killed_process(new_store, models, tmp_path):
-    new_store(*KEYS, n_frames=400, height=480, width=640)
+    new_store(*KEYS[:1], n_frames=400, height=480, width=640)
     victim = start_victim(tmp_path / "reach.zarr", models())
     decoders = []
     deadline = time.monotonic() + 60
@@ -109,7 +118,7 @@ def test_no_ffmpeg_outlives_a_killed_process(new_store, models, tmp_path):
         decoders = psutil.Process(victim.pid).children(recursive=True)
         time.sleep(0.01)
     os.kill(victim.pid, signal.SIGKILL)
-    victim.wait()
+    assert end_of(victim) == -signal.SIGKILL
     assert decoders
     _, alive = psutil.wait_procs(decoders, timeout=20)
     assert not alive

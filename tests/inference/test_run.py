@@ -28,9 +28,9 @@ def extracted(monkeypatch):
     seen = []
     forward = FeatureEngine._forward
 
-    def counting(self, frames):
-        seen.append(len(frames) - self.network.window + 1)
-        return forward(self, frames)
+    def counting(self, frames, every):
+        seen.append((len(frames) - self.network.window) // every + 1)
+        return forward(self, frames, every)
 
     monkeypatch.setattr(FeatureEngine, "_forward", counting)
     return seen

@@ -64,20 +64,28 @@ def test_every_flow_generator_was_folded() -> None:
     taps=st.sampled_from([1, 3, 5, 7]),
     stride=st.sampled_from([1, 2]),
     count=st.integers(1, 9),
+    every=st.integers(1, 4),
     bias=st.booleans(),
     laid_out=st.booleans(),
     seed=st.integers(0, 2**16),
 )
 def test_what_windows_share_changes_no_answer(
-    window: int, taps: int, stride: int, count: int, bias: bool, laid_out: bool, seed: int
+    window: int,
+    taps: int,
+    stride: int,
+    count: int,
+    every: int,
+    bias: bool,
+    laid_out: bool,
+    seed: int,
 ) -> None:
     torch.manual_seed(seed)
     conv = nn.Conv3d(3, 5, (taps, 3, 3), (1, stride, stride), (taps // 2, 1, 1), bias=bias)
     activation = nn.LeakyReLU(0.1, inplace=True)
-    frames = torch.randn(count + window - 1, 3, 6, 7)
-    volumes = frames.unfold(0, window, 1).permute(0, 1, 4, 2, 3)
+    frames = torch.randn((count - 1) * every + window, 3, 6, 7)
+    volumes = frames.unfold(0, window, every).permute(0, 1, 4, 2, 3)
     shared = SharedTaps(copy.deepcopy(conv), window, activation)
     if laid_out:
         frames = frames.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        torch.testing.assert_close(shared(frames), activation(conv(volumes)))
+        torch.testing.assert_close(shared(frames, every), activation(conv(volumes)))
