@@ -24,8 +24,12 @@ from soupxr.models.two_stream import HiddenTwoStream
 
 __all__ = ["FeatureEngine", "choose_device"]
 
-#: First guess of ``batch_size="auto"``: fills a GPU; on a CPU larger batches gain nothing.
-AUTO_BATCH = {"cuda": 64, "mps": 16, "cpu": 16}
+#: ``batch_size="auto"``: on a CPU larger batches gain nothing; a GPU is asked what it has free.
+AUTO_BATCH = {"cuda": 256, "mps": 16, "cpu": 16}
+#: Part of a GPU's free memory that a batch may take.
+MEMORY_SHARE = 0.7
+#: Windows of the trial run from which the memory of others is inferred.
+TRIAL_WINDOWS = 4
 
 
 def choose_device(name: str) -> torch.device:
@@ -62,7 +66,8 @@ class FeatureEngine:
     precision : {"float32", "bfloat16"}
         Number format of the networks. float32 means it: TF32 is switched off meanwhile.
     batch_size : int or "auto"
-        Windows at once; halved, with one warning, whenever memory does not suffice.
+        Windows at once; halved, with one warning, whenever memory does not suffice. ``"auto"``
+        takes on a GPU as many as fit into what is free.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class FeatureEngine:
         self.precision = precision
         self.batch_size = AUTO_BATCH[device.type] if batch_size == "auto" else int(batch_size)
         self._too_large = 0
+        self._is_measured = batch_size != "auto" or device.type != "cuda"
         # Trials that dask runs in several threads share the device, one batch at a time.
         self._lock = threading.Lock()
 
@@ -115,8 +121,9 @@ class FeatureEngine:
         pending = preprocessing.edge_frames(before, self.device)
         for block in blocks:
             with self._lock:
-                frames = preprocessing(torch.from_numpy(block).to(self.device))
+                frames = preprocessing(self._brought(block))
             pending = torch.cat([pending, frames])
+            self._measure(pending)
             while len(pending) >= self._needed(every):
                 size = self.batch_size
                 yield self._run(pending[: (size - 1) * every + window], every), every
@@ -130,6 +137,28 @@ class FeatureEngine:
             if size * every >= left and rest:
                 yield self._run(pending[-window:], 1), rest
             pending = pending[size * every :]
+
+    def _brought(self, block: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """The block on the device."""
+        frames = torch.from_numpy(block)
+        if self.device.type == "cuda":
+            return frames.pin_memory().to(self.device, non_blocking=True)
+        return frames.to(self.device)
+
+    def _measure(self, frames: torch.Tensor) -> None:
+        """Find, once, how many windows at a time a GPU has room for."""
+        window = self.network.window
+        with self._lock:
+            if self._is_measured or len(frames) < window + TRIAL_WINDOWS:
+                return
+            self._is_measured = True
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)
+            before = torch.cuda.memory_allocated(self.device)
+            self.network(frames[: window + TRIAL_WINDOWS - 1])
+            used = torch.cuda.max_memory_allocated(self.device) - before
+            free, _ = torch.cuda.mem_get_info(self.device)
+            self.batch_size = affordable(self.batch_size, free, used / TRIAL_WINDOWS)
 
     def _needed(self, every: int) -> int:
         """Frames for a whole batch of windows, and up to the next one's first."""
@@ -172,6 +201,11 @@ class FeatureEngine:
                 stacklevel=2,
             )
             self._too_large = 0
+
+
+def affordable(most: int, free: float, each: float) -> int:
+    """Windows that fit into the share of free bytes that they may take, at least one."""
+    return max(1, min(most, int(MEMORY_SHARE * free / each)))
 
 
 def _out_of_memory(error: BaseException) -> bool:

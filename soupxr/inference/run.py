@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 import warnings
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Trials in one dask graph.
 WAVE = 256
+#: Trials that take turns on one GPU.
+MOST_AT_ONCE = 8
 
 
 def infer(ds: xr.Dataset, mode: str, request: Request) -> xr.Dataset:
@@ -183,11 +186,14 @@ def _on_cluster(client: Any, tasks: list[Task], report: Report) -> Iterator[Outc
 
 
 def _on_this_machine(tasks: list[Task], report: Report) -> list[Outcome]:
-    """Use the scheduler that dask is set to; where it is not, one trial after the other.
+    """Use the scheduler that dask is set to; where it is not, what suits the device.
 
-    One trial keeps the device and the decoders busy; more at once would only need more memory.
+    On a CPU one trial after the other: it keeps all cores busy, and more at once would only need
+    more memory. A GPU is faster than one decoder; several trials then take turns on it.
     """
-    scheduler = dask.base.get_scheduler() or dask.local.get_sync
+    at_once = trials_at_once(tasks)
+    fitting = dask.local.get_sync if at_once == 1 else dask.threaded.get
+    scheduler = dask.base.get_scheduler() or fitting
     in_process = scheduler in (dask.local.get_sync, dask.threaded.get)
     job = dask.delayed(_Reporting(report) if in_process else process)
 
@@ -200,8 +206,15 @@ def _on_this_machine(tasks: list[Task], report: Report) -> list[Outcome]:
         # A graph of all trials at once would take dask longer than some of them.
         for start in range(0, len(tasks), WAVE):
             wave = [job(task) for task in tasks[start : start + WAVE]]
-            outcomes += dask.compute(*wave, scheduler=scheduler)
+            threads = {"num_workers": at_once} if scheduler is fitting and at_once > 1 else {}
+            outcomes += dask.compute(*wave, scheduler=scheduler, **threads)
     return outcomes
+
+
+def trials_at_once(tasks: Sequence[Task]) -> int:
+    """Trials that are worked on at the same time in this process."""
+    on_gpu = any(choose_device(task.plan.device).type == "cuda" for task in tasks[:1])
+    return min(MOST_AT_ONCE, max(1, (os.cpu_count() or 1) // 2)) if on_gpu else 1
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import dask
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from dask.core import flatten
 from dask.optimization import cull
 
-__all__ = ["blocks_of", "look_ahead", "rechunk"]
+__all__ = ["Behind", "blocks_of", "look_ahead", "rechunk"]
 
 T = TypeVar("T")
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -73,6 +74,39 @@ def look_ahead(stream: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
     finally:
         stopped.set()
         thread.join()
+
+
+class Behind:
+    """Does one call at a time in a thread while the caller goes on.
+
+    An error in a call is raised by what is asked for next. Leaving by an error does not wait for
+    more than the call that is running.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "soupxr-behind")
+        self._running: Future[object] | None = None
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Start a call, once the one before is over."""
+        self.wait()
+        self._running = self._pool.submit(function, *arguments)
+
+    def wait(self) -> None:
+        """Wait until nothing runs."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def __enter__(self) -> Behind:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self._pool.shutdown()
 
 
 def rechunk(blocks: Iterable[npt.NDArray[Scalar]], size: int) -> Iterator[npt.NDArray[Scalar]]:

@@ -24,7 +24,7 @@ from soupxr.inference.preprocess import Preprocessing, Statistics
 from soupxr.inference.provenance import Record, features_part, sequence_part
 from soupxr.inference.roles import Role
 from soupxr.inference.sequence import class_probabilities
-from soupxr.inference.stream import blocks_of, look_ahead
+from soupxr.inference.stream import Behind, blocks_of, look_ahead
 from soupxr.ingest import resolve_video
 from soupxr.models import checkpoint
 from soupxr.models.tgmj import TGMJ
@@ -221,24 +221,26 @@ class _Work:
         engine = _engine(self.plan)
         keep = self.plan.keep
         self.results.start_features(self.record.dump_claim())
-        sink = _FeatureSink(self.results) if keep != "none" else None
         # Closed by name: a notebook keeps the traceback, and with it all that it refers to.
         with (
             closing(look_ahead(blocks_of(frames))) as blocks,
             closing(engine.extract(blocks, preprocessing, self.plan.every)) as stream,
+            Behind() as behind,
         ):
+            sink = _FeatureSink(self.results, behind) if keep != "none" else None
             for features in stream:
                 kept = _rounded(features) if keep == "float16" else features
                 if sink is not None:
                     sink.add(kept)
                 self.report(len(kept))
                 yield np.concatenate([kept.spatial, kept.flow], axis=1)
+            if sink is not None:
+                sink.close()
         part = features_part(
             self.plan, video, preprocessing, str(engine.device), self.task.feature_role
         )
         self.record = replace(self.record, features=part)
-        if sink is not None:
-            sink.close()
+        if keep != "none":
             self.results.commit_features(self.record.dump())
 
     def _preprocessing(self, trial: StoredTrial, infos: list[VideoInfo]) -> Preprocessing:
@@ -262,12 +264,13 @@ class _Work:
 
 
 class _FeatureSink:
-    """Writes features in whole chunks of the store."""
+    """Writes features in whole chunks of the store, one while the next is filled."""
 
-    def __init__(self, results: TrialResults) -> None:
-        self._results = results
+    def __init__(self, results: TrialResults, behind: Behind) -> None:
+        self._results, self._behind = results, behind
         # Filled again and again, for the reason that ``rechunk`` tells.
         self._chunk: dict[str, npt.NDArray[np.float32]] = {}
+        self._other: dict[str, npt.NDArray[np.float32]] = {}
         self._start = self._filled = 0
 
     def add(self, features: Features) -> None:
@@ -294,7 +297,9 @@ class _FeatureSink:
 
     def _write(self) -> None:
         chunk = {name: values[: self._filled] for name, values in self._chunk.items()}
-        self._results.write_features(self._start, chunk)
+        # Returns once the chunk before is written, whose place is filled next.
+        self._behind.call(self._results.write_features, self._start, chunk)
+        self._chunk, self._other = self._other, self._chunk
         self._start += self._filled
         self._filled = 0
 

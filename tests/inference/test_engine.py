@@ -6,7 +6,7 @@ import torch
 
 import soupxr as sx
 from soupxr.inference.between import Features
-from soupxr.inference.engine import FeatureEngine, choose_device
+from soupxr.inference.engine import FeatureEngine, affordable, choose_device
 from soupxr.inference.network import FeatureNetwork
 from soupxr.inference.preprocess import Preprocessing
 from soupxr.models.two_stream import HiddenTwoStream
@@ -185,6 +185,14 @@ def test_bfloat16_is_near_float32(networks):
     assert rough.logit.dtype == np.float32
     assert not np.array_equal(rough.logit, exact.logit)
     np.testing.assert_allclose(rough.logit, exact.logit, atol=0.05 * np.abs(exact.logit).max())
+
+
+@pytest.mark.parametrize(
+    ("most", "free", "each", "expected"),
+    [(256, 1e12, 1e6, 256), (256, 100e6, 1e6, 70), (256, 0.1e6, 1e6, 1), (1, 1e12, 1e6, 1)],
+)
+def test_windows_that_free_memory_affords(most, free, each, expected):
+    assert affordable(most, free, each) == expected
 
 
 def test_devices():

@@ -355,6 +355,42 @@ def test_any_dask_scheduler_gives_the_same(new_store, models, scheduler):
     np.testing.assert_allclose(ds.probability, plain.probability, atol=1e-6)
 
 
+def test_trials_that_take_turns_on_a_device_give_the_same(new_store, models, monkeypatch):
+    ds = new_store(*TRIALS)
+    monkeypatch.setattr("soupxr.inference.run.trials_at_once", lambda tasks: 3)
+    ds = ds.soup.infer("fast", **models())
+    plain = new_store(*TRIALS, name="plain.zarr")
+    monkeypatch.undo()
+    plain = plain.soup.infer("fast", **models())
+    np.testing.assert_allclose(ds.probability, plain.probability, atol=1e-6)
+
+
+def test_every_other_frame(new_store, models, extracted):
+    ds = new_store("M1/S1/1", n_frames=41)
+    ds = ds.soup.infer("fast", **models(), every=2)
+    assert sum(extracted) == 21
+    assert provenance(ds, "M1/S1/1")["features"]["identity"]["every"] == 2
+    one = select(ds, "M1/S1/1")
+    assert np.isfinite(one.probability.values).all()
+    half = one.soup.features("fast").logit.values[0]
+    # Features of each k-th frame are not taken for those of all, nor the other way round.
+    with pytest.warns(sx.SoupWarning, match="every"):
+        ds.soup.infer("fast", **models())
+    ds = ds.soup.infer("fast", **models(), overwrite=True)
+    assert sum(extracted) == 21 + 41
+    whole = select(ds, "M1/S1/1").soup.features("fast").logit.values[0]
+    scale = np.abs(whole).max()
+    np.testing.assert_allclose(half[::2], whole[::2], atol=1e-4 * scale)
+    np.testing.assert_allclose(half[1::2], (whole[:-1:2] + whole[2::2]) / 2, atol=1e-4 * scale)
+    assert not np.allclose(half[1::2], whole[1::2], atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, "2"])
+def test_every_must_be_a_count(new_store, models, every):
+    with pytest.raises(sx.ArgumentError, match="every"):
+        new_store("M1/S1/1").soup.infer("fast", **models(), every=every)
+
+
 @pytest.mark.slow
 def test_a_distributed_client_gives_the_same(new_store, models, tmp_path):
     distributed = pytest.importorskip("distributed")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soupxr.inference.stream import blocks_of, look_ahead, rechunk
+from soupxr.inference.stream import Behind, blocks_of, look_ahead, rechunk
 
 
 @given(st.lists(st.integers(0, 20), min_size=1), st.integers(1, 15))
@@ -63,3 +63,44 @@ def test_look_ahead_raises_in_place():
     assert next(stream) == 1
     with pytest.raises(OSError, match="disk gone"):
         next(stream)
+
+
+def test_behind_does_one_call_at_a_time_and_in_order():
+    done, may_go_on = [], threading.Event()
+
+    def slowly():
+        may_go_on.wait(10)
+        done.append("first")
+
+    with Behind() as behind:
+        behind.call(slowly)
+        assert done == []
+        may_go_on.set()
+        behind.call(done.append, "second")
+        assert done[0] == "first"
+    assert done == ["first", "second"]
+
+
+def test_behind_raises_what_went_wrong_when_it_is_next_asked():
+    def fail():
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk is full"), Behind() as behind:
+        behind.call(fail)
+    with Behind() as behind:
+        behind.call(fail)
+        with pytest.raises(OSError, match="disk is full"):
+            behind.call(fail)
+
+
+def test_behind_does_not_hide_the_error_it_is_left_by():
+    def fail():
+        raise OSError("the disk is full")
+
+    def leave():
+        with Behind() as behind:
+            behind.call(fail)
+            raise ValueError("the caller's")
+
+    with pytest.raises(ValueError, match="the caller's"):
+        leave()
