@@ -56,16 +56,16 @@ class EpochData(pl.LightningDataModule):
         self, training: Callable[[int], Batches[Any]], validation: Callable[[], Batches[Any]]
     ) -> None:
         super().__init__()
-        self._training, self._validation = training, validation
+        self.training, self.validation = training, validation
 
     def train_dataloader(self) -> Batches[Any]:
         """Batches of the epoch that begins."""
         assert self.trainer is not None
-        return self._training(self.trainer.current_epoch)
+        return self.training(self.trainer.current_epoch)
 
     def val_dataloader(self) -> Batches[Any]:
         """Batches of the validation part, the same in every epoch."""
-        return self._validation()
+        return self.validation()
 
 
 def fit(
