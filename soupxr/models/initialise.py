@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-__all__ = ["kaiming_", "log_odds", "repeat_rgb_kernel", "xavier_uniform_"]
+__all__ = ["kaiming_", "log_odds", "repeat_rgb_kernel", "start_still_", "xavier_uniform_"]
 
 
 def log_odds(positive: Tensor, negative: Tensor) -> Tensor:
@@ -44,6 +44,20 @@ def xavier_uniform_(module: nn.Module) -> None:
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
                 nn.init.uniform_(layer.bias)
+
+
+def start_still_(generator: nn.Module) -> None:
+    """Let a flow generator start at no flow at all, which explains most of most pictures.
+
+    Flow that starts at random hides what there is to learn from: frames pulled back along it look
+    like nothing, and most steps are then spent on unlearning it.
+    """
+    for name, layer in generator.named_modules():
+        is_head = name.startswith("predict_flow")
+        if is_head and isinstance(layer, nn.Conv2d | nn.Conv3d):
+            nn.init.zeros_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def repeat_rgb_kernel(weights: Mapping[str, Tensor], in_channels: int) -> dict[str, Tensor]:

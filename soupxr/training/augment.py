@@ -1,4 +1,4 @@
-"""Random changes of training pictures: per sample, alike in all frames of a window.
+"""Random changes of training pictures: per sample, alike in all frames of a window but for drift.
 
 The ranges are DeepEthogram's. All chance comes from a generator that the caller seeds, and is drawn
 on the CPU, so a run sees the same changes on every device.
@@ -19,6 +19,10 @@ __all__ = ["Augmentation"]
 LUMA = (0.299, 0.587, 0.114)
 #: From RGB to luminance and the plane of colours around it, in which a hue is an angle (NTSC).
 YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+#: How unsteady a drift is, as a part of its speed.
+DRIFT_TREMOR = 0.2
+#: Largest motion by turning and by growing at the upper edge, as a part of the largest drift.
+DRIFT_AT_EDGE = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Augmentation:
         Largest shift, in turns of the colour circle.
     gray : float, default 0.5
         Probability that colours are taken away.
+    drift : float, default 0
+        Largest speed at which the whole picture moves within a clip, in pixels a frame, drawn for
+        every sample; it turns and grows a little too. For flow generators: a still camera shows
+        them little motion, and nothing then teaches them more than that nothing moves.
     """
 
     flip: float = 0.5
@@ -62,6 +70,7 @@ class Augmentation:
     saturation: float = 0.1
     hue: float = 0.1
     gray: float = 0.5
+    drift: float = 0.0
 
     @classmethod
     def none(cls) -> Augmentation:
@@ -85,7 +94,11 @@ class Augmentation:
         """
         moves = self._moves(len(clips), generator)
         matrix, brightness, contrast = self._colors(len(clips), generator)
-        return _recolored(_moved(clips, moves), matrix, brightness, contrast)
+        if self.drift:
+            clips = _drifted(clips, moves, self._drifts(clips, generator))
+        else:
+            clips = _moved(clips, moves)
+        return _recolored(clips, matrix, brightness, contrast)
 
     # ---------------------------------------------------------------- drawing
 
@@ -102,6 +115,28 @@ class Augmentation:
         # Half a picture is 1 in the coordinates of a sampling grid.
         shift = 2 * self.shift * (2 * draw[:, 5:] - 1)
         return torch.cat([torch.stack(rows, 1).view(n, 2, 2), shift.unsqueeze(2)], dim=2)
+
+    def _drifts(self, clips: Tensor, generator: torch.Generator) -> Tensor:
+        """Where each frame's pixels come from, the middle one's from where they are.
+
+        (N, n, 2, 3), as a sampling grid wants it.
+        """
+        n, frames, _, height, width = clips.shape
+        pixel = torch.tensor([2 / width, 2 / height])
+
+        def draw(*shape: int) -> Tensor:
+            return 2 * torch.rand(*shape, generator=generator) - 1
+
+        speed = draw(n, 1, 2) * torch.rand(n, 1, 1, generator=generator)
+        tremor = DRIFT_TREMOR * draw(n, frames, 2) * speed.abs().amax(dim=2, keepdim=True)
+        passed = torch.arange(frames) - frames // 2
+        place = (speed * passed[:, None] + tremor * (passed != 0)[:, None]) * self.drift * pixel
+        # What turning and growing do at the upper edge, in pixels a frame.
+        at_edge = DRIFT_AT_EDGE * self.drift * draw(n, 2, 1) * 2 / height * passed
+        angle, scale = at_edge[:, 0], 1 + at_edge[:, 1]
+        cos, sin = scale * angle.cos(), scale * angle.sin()
+        rows = torch.stack([cos, -sin * height / width, sin * width / height, cos], dim=2)
+        return torch.cat([rows.view(n, frames, 2, 2), place.unsqueeze(3)], dim=3)
 
     def _colors(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """One linear map of colours a sample: matrix (N, 3, 3); brightness and contrast (N,).
@@ -143,13 +178,35 @@ def _moved(clips: Tensor, moves: Tensor) -> Tensor:
     if torch.equal(moves, torch.eye(2, 3).expand_as(moves)):
         return clips
     n, frames, colors, height, width = clips.shape
-    # Angles are those of the picture: x and y count in pixels, not in half widths and heights.
-    aspect = torch.tensor([[1.0, height / width, 1.0], [width / height, 1.0, 1.0]])
-    theta = (moves * aspect).to(clips)
+    theta = _in_pixels(moves, height, width).to(clips)
     grid = functional.affine_grid(theta, [n, 1, height, width], align_corners=False)
     flat = clips.reshape(n, frames * colors, height, width)
     moved = functional.grid_sample(flat, grid, mode="bilinear", align_corners=False)
     return moved.view_as(clips)
+
+
+def _drifted(clips: Tensor, moves: Tensor, drifts: Tensor) -> Tensor:
+    """Clips that are moved as a whole, and each frame by its ``drifts`` (N, n, 2, 3) as well.
+
+    The border goes on outside: a black edge that comes and goes would be motion of its own.
+    """
+    n, frames, _, height, width = clips.shape
+    below = torch.tensor([0.0, 0.0, 1.0]).expand(n, 1, 3)
+    whole = torch.cat([_in_pixels(moves, height, width), below], dim=1)
+    each = torch.cat([drifts, below.unsqueeze(1).expand(n, frames, 1, 3)], dim=2)
+    theta = (whole.unsqueeze(1) @ each)[:, :, :2].flatten(0, 1).to(clips)
+    flat = clips.flatten(0, 1)
+    grid = functional.affine_grid(theta, list(flat.shape), align_corners=False)
+    moved = functional.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    return moved.view_as(clips)
+
+
+def _in_pixels(moves: Tensor, height: int, width: int) -> Tensor:
+    """Moves (N, 2, 3) whose angles are those of the picture, for a sampling grid.
+
+    That counts x and y in half widths and half heights, not in pixels.
+    """
+    return moves * torch.tensor([[1.0, height / width, 1.0], [width / height, 1.0, 1.0]])
 
 
 def _recolored(clips: Tensor, matrix: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from soupxr.inference.preprocess import Preprocessing
 from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint
 from soupxr.models.flow import FLOW_GENERATORS
-from soupxr.models.initialise import xavier_uniform_
+from soupxr.models.initialise import start_still_, xavier_uniform_
 from soupxr.models.tgmj import TGMJ, WINDOW
 from soupxr.models.two_stream import HiddenTwoStream
 from soupxr.modes import Mode
@@ -112,6 +112,8 @@ class _PictureStage(Stage):
 
     preprocessing: Preprocessing
     window: int
+    #: Where nothing else is asked for.
+    augmentation = Augmentation()
 
     def _open(self) -> tuple[list[Clips], list[Clips]]:
         """Clips of both parts."""
@@ -129,7 +131,7 @@ class _PictureStage(Stage):
             "preprocessing": self.preprocessing,
             "window": self.window,
             "layout": self.mode.layout,
-            "augmentation": self.request.augmentation or Augmentation(),
+            "augmentation": self.request.augmentation or self.augmentation,
         }
 
     def _statistics_of(self, found: Checkpoint | None) -> tuple[Any, Any]:
@@ -142,6 +144,8 @@ class _PictureStage(Stage):
 
 class FlowStage(_PictureStage):
     """Flow generator, from video alone."""
+
+    augmentation = Augmentation(drift=1.0)
 
     def __init__(self, *arguments: Any, start: Checkpoint | None) -> None:
         super().__init__(*arguments)
@@ -170,6 +174,7 @@ class FlowStage(_PictureStage):
             network = FLOW_GENERATORS[self.mode.flow_generator](self.window)
             if self.mode.flow_generator == "MotionNet":
                 xavier_uniform_(network)
+            start_still_(network)
             penalty = ParameterPenalty(DECAY)
         # DeepEthogram's preset for its slow models; flow between volumes is else too rough.
         preset = (

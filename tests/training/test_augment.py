@@ -366,3 +366,43 @@ def test_zoom_scales_about_the_centre(monkeypatch):
     smaller = Augmentation(**(NOTHING | {"zoom": 0.5}))(clips, chance())[0, 0, 0]
     assert smaller[20, 30] == 1
     assert smaller.sum().item() == pytest.approx(21 * 31 / 1.5**2, rel=0.05)
+
+
+# ---------------------------------------------------------------- drift
+
+
+def test_drift_leaves_the_middle_frame_and_moves_the_others_steadily():
+    height, width, frames = 61, 81, 11
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    clips = dots(height, width, middle[None]).expand(60, frames, -1, -1, -1)
+    moved = only(drift=1.5)(clips, chance())
+    torch.testing.assert_close(moved[:, frames // 2], clips[:, frames // 2], rtol=0, atol=1e-5)
+    steps = np.diff(centroids(moved), axis=1)
+    # A speed, and what is unsteady about it, each way.
+    assert np.abs(steps).max() < 1.5 * (1 + 2 * 0.2) + 0.05
+    speed = np.abs(steps.mean(axis=1)).max(axis=1)
+    assert speed.max() > 0.9
+    assert speed.min() < 0.2
+    assert np.abs(steps - steps.mean(axis=1, keepdims=True)).max() > 0.01
+
+
+def test_drift_turns_and_grows_about_the_centre():
+    height, width, frames = 61, 81, 11
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    pair = middle + np.array([[-20.0, 0.0], [20.0, 0.0]])
+    left, right = (dots(height, width, one[None]).expand(60, frames, -1, -1, -1) for one in pair)
+    augmentation = only(drift=1.5)
+    across = centroids(augmentation(right, chance())) - centroids(augmentation(left, chance()))
+    length = np.linalg.norm(across, axis=2)
+    turned = np.degrees(np.arctan2(across[..., 1], across[..., 0]))
+    np.testing.assert_allclose(length[:, frames // 2], 40, atol=0.05)
+    # At most half as fast at the upper edge, 30 pixels from the centre, as the picture moves.
+    change = np.abs(length[:, -1] / 40 - 1)
+    assert 0.05 < change.max() < 0.2
+    assert 3 < np.abs(turned[:, -1]).max() < 9
+
+
+def test_drift_goes_on_with_the_border_where_nothing_was():
+    clips = torch.full((20, 5, 3, 16, 20), 0.5)
+    moved = only(drift=3.0)(clips, chance())
+    torch.testing.assert_close(moved, clips)
