@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +42,8 @@ class Effort:
         Trials of each animal; of the one that is kept back, half as many.
     n_frames : int
         Frames of a trial.
+    fps : float
+        Frames of a second.
     image_size : (height, width)
         Of the networks' input, in pixels.
     difficulty : float
@@ -53,6 +55,7 @@ class Effort:
 
     trials: int = 8
     n_frames: int = 300
+    fps: float = 500.0
     image_size: tuple[int, int] = (64, 80)
     difficulty: float = 0.0
     flow: Settings = (
@@ -151,6 +154,7 @@ def _rendered(videos: Path, store: Path, effort: Effort, seed: int) -> xr.Datase
         animals=(*LEARNT_FROM, *HELD_OUT),
         trials=effort.trials,
         n_frames=effort.n_frames,
+        fps=effort.fps,
         difficulty=effort.difficulty,
         seed=seed,
     )
@@ -183,7 +187,7 @@ def _learn(known: xr.Dataset, models: Path, effort: Effort, seed: int, say: Say)
         known.soup.flow_generator.train(
             model_out=models / "flow",
             image_size=effort.image_size,
-            augmentation=augmentation,
+            augmentation=replace(augmentation, drift=1.0),
             **common,
             **dict(effort.flow),
         )

@@ -10,7 +10,7 @@ from soupxr.errors import ArgumentError, expected
 
 __all__ = ["get_option", "set_options"]
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 _OPTIONS: dict[str, Any] = {
     "data_root": None,
@@ -42,8 +42,8 @@ class set_options:
         environment variable ``SOUPXR_DATA_ROOT``. Default: None (ask those).
     device : str, optional
         ``"auto"`` (CUDA, then MPS, then CPU) or a torch device such as ``"cuda:1"``.
-    precision : {"float32", "bfloat16"}, optional
-        Number format of the networks.
+    precision : {"auto", "float32", "bfloat16"}, optional
+        Number format of the networks; see ``ds.soup.infer``.
     progress : bool, optional
         Show progress bars on long work.
 

@@ -56,7 +56,7 @@ class FlowGenerator:
         seed: int = 0,
         num_workers: int | Literal["auto"] = "auto",
         device: str | None = None,
-        precision: Literal["float32", "bfloat16"] | None = None,
+        precision: Literal["auto", "float32", "bfloat16"] | None = None,
         resume: bool = False,
         progress: bool | None = None,
     ) -> Checkpoint:
@@ -105,8 +105,9 @@ class FlowGenerator:
             Threads that read clips ahead of use.
         device : str, optional
             Default: the option ``device``.
-        precision : {"float32", "bfloat16"}, optional
-            Default: the option ``precision``.
+        precision : {"auto", "float32", "bfloat16"}, optional
+            Number format of the networks. Default: the option ``precision``, which is float32 where
+            nobody changed it. ``"auto"`` is float32 here.
         resume : bool
             Go on with the interrupted run in ``model_out``.
         progress : bool, optional
@@ -193,7 +194,7 @@ class FeatureExtractor:
         seed: int = 0,
         num_workers: int | Literal["auto"] = "auto",
         device: str | None = None,
-        precision: Literal["float32", "bfloat16"] | None = None,
+        precision: Literal["auto", "float32", "bfloat16"] | None = None,
         resume: bool = False,
         progress: bool | None = None,
     ) -> Checkpoint:
@@ -286,7 +287,7 @@ class FeatureExtractor:
         preprocessing: Literal["antialias", "plain"] | None = None,
         normalization: Normalization = None,
         device: str | None = None,
-        precision: Literal["float32", "bfloat16"] | None = None,
+        precision: Literal["auto", "float32", "bfloat16"] | None = None,
         batch_size: int | Literal["auto"] = "auto",
         every: int = 1,
         errors: Literal["raise", "warn"] = "raise",
@@ -348,7 +349,7 @@ class SequenceModel:
         folds: int | None = None,
         seed: int = 0,
         device: str | None = None,
-        precision: Literal["float32", "bfloat16"] | None = None,
+        precision: Literal["auto", "float32", "bfloat16"] | None = None,
         resume: bool = False,
         progress: bool | None = None,
     ) -> Checkpoint:

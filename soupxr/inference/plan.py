@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from soupxr.errors import ArgumentError, CheckpointError, expected
 from soupxr.inference.chosen import choose_checkpoints, learnt_from
+from soupxr.inference.numbers import choose_precision
 from soupxr.inference.preprocess import STYLES, Style
 from soupxr.inference.roles import Roles
 from soupxr.inference.sequence import Decision
@@ -184,6 +185,7 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
     """
     behaviors = tuple(store.labels("behavior"))
     flow, feature, sequence = choose_checkpoints(store, mode, request, experiment, behaviors)
+    device = request.device or get_option("device")
     plan = Plan(
         mode=mode,
         behaviors=behaviors,
@@ -197,8 +199,8 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         keep=request.features,
         every=int(request.every),
         decision=None if sequence is None else _decision(store, request, sequence, mode, behaviors),
-        device=request.device or get_option("device"),
-        precision=request.precision or get_option("precision"),
+        device=device,
+        precision=choose_precision(request.precision or get_option("precision"), mode.name, device),
         batch_size=request.batch_size,
     )
     return Planned(plan, Roles.told_by(feature), Roles.told_by(sequence))
