@@ -80,9 +80,10 @@ class SharedTaps(nn.Module):
 
     def _sum(self, maps: Tensor, taps: range, count: int, every: int) -> Tensor:
         """Activated sums over some taps, of which the first sees the first of the maps."""
-        total = self.bias.float().view(-1, 1, 1).expand(count, -1, *maps.shape[-2:]).clone()
-        for shift, tap in enumerate(taps):
-            total += _every(maps[shift:], count, every)[:, tap]
+        shifted = (_every(maps[i:], count, every)[:, tap] for i, tap in enumerate(taps))
+        total = next(shifted).float() + self.bias.float().view(-1, 1, 1)
+        for part in shifted:
+            total += part
         activated: Tensor = self.activation(total.to(maps.dtype))
         return activated
 
