@@ -51,7 +51,7 @@ def open_dataset(address: str, chunks: Any = None) -> xr.Dataset:
         {name: np.array(store.labels(name)[: sizes[name]], dtype=str) for name in LABELS}
         | {"frame": ("frame", np.arange(sizes["frame"]), {"description": "from 0"})}
     )
-    keys = np.asarray(store.arrays["trial"][...])[: sizes["trial"]]
+    keys = store.column("trial", np.arange(sizes["trial"]))
     there = np.flatnonzero(keys != "")
     levels = [store.column(level, there) for level in LEVELS]
     ds = _index_trials(raw if len(there) == len(keys) else raw.isel(trial=there), levels)

@@ -128,10 +128,9 @@ def read_labels(
     n_behaviors = len(store.labels("behavior"))
     slots = [trial.slot for trial in trials]
     marks = store.statuses(source.name, slots) if is_ethogram else [Status.COMPLETE] * len(slots)
-    array = store.arrays[source.variable]
     for trial, mark in zip(trials, marks, strict=True):
         if mark == Status.COMPLETE:
-            yield trial, np.asarray(array[row, trial.slot, : trial.n_frames], dtype=np.int8)
+            yield trial, store.rows(source.variable, row, trial)
         else:
             yield trial, np.full((trial.n_frames, n_behaviors), -1, dtype=np.int8)
 

@@ -34,3 +34,11 @@ def test_public_names():
         "set_options",
     }
     assert all(hasattr(soupxr, name) for name in soupxr.__all__)
+
+
+def test_judging_needs_no_torch():
+    code = (
+        "import soupxr.evaluation.evaluate, soupxr.evaluation.thresholds, sys; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

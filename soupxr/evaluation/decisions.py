@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from soupxr.inference.plan import DEFAULT_MINIMUM_BOUT, DEFAULT_THRESHOLD
+from soupxr.inference.decision import DEFAULT_MINIMUM_BOUT, DEFAULT_THRESHOLD, Decision
 from soupxr.inference.provenance import Record
-from soupxr.inference.sequence import Decision
 from soupxr.schema import Status
 from soupxr.store import FittedDecision, Store, StoredTrial, fitted_decision
 
@@ -82,9 +81,14 @@ class Result:
 
     def probability(self, store: Store) -> Probability:
         """Its probabilities (frame, behavior)."""
-        place = (store.mode_index(self.mode), self.trial.slot)
-        rows = store.arrays["probability"][(*place, slice(0, self.trial.n_frames))]
-        return np.asarray(rows, dtype=np.float32)
+        return self._rows(store, "probability")
+
+    def ethogram(self, store: Store) -> Mask:
+        """Its ethogram (frame, behavior)."""
+        return self._rows(store, "ethogram")
+
+    def _rows(self, store: Store, name: str) -> npt.NDArray[Any]:
+        return store.rows(name, store.mode_index(self.mode), self.trial)
 
     @property
     def _role(self) -> str:

@@ -20,13 +20,13 @@ from soupxr.evaluation.decisions import (
     results_of,
 )
 from soupxr.evaluation.scoring import GROUPINGS, ScoredTrial, scores_dataset
-from soupxr.inference.sequence import Decision
+from soupxr.inference.decision import Decision
 from soupxr.labels import LabelSource, label_source, read_labels, sole_annotator
 from soupxr.metrics.bouts import check_overlap
 from soupxr.modes import MODES
 from soupxr.options import get_option
 from soupxr.progress import progress_bar
-from soupxr.store import Store, StoredTrial, read_out_of_fold
+from soupxr.store import OutOfFold, Store, StoredTrial
 
 __all__ = ["evaluate"]
 
@@ -132,9 +132,9 @@ def _people(
         raise ArgumentError(
             expected("annotator", f"another than {rival.name!r}", truth.name, remedy)
         )
-    scored = []
+    scored, row = [], store.labels("annotator").index(rival.name)
     for trial, mask in labels:
-        ((_, other),) = read_labels(store, rival, [trial])
+        other = store.rows("annotation", row, trial)
         if ((mask >= 0) & (other >= 0)).any():
             scored.append(_scored(trial, mask, other))
     if not scored:
@@ -201,9 +201,8 @@ def _why_nothing(reader: _Reader, annotator: str, n_trials: int, counts: Mapping
 # ------------------------------------------------------------------ reading one trial
 
 
-@dataclass(frozen=True)
 class _Reader:
-    """Reads what a mode says of a trial.
+    """Reads what a mode says of trials.
 
     Parameters
     ----------
@@ -213,16 +212,18 @@ class _Reader:
         Thresholds that were asked for.
     """
 
-    store: Store
-    mode: str
-    behaviors: Sequence[str]
-    on: str
-    given: Mapping[str, float]
+    def __init__(
+        self, store: Store, mode: str, behaviors: Sequence[str], on: str, given: Mapping[str, float]
+    ) -> None:
+        self.store, self.mode, self.behaviors = store, mode, behaviors
+        self.on, self.given = on, given
+        self._folds = OutOfFold(store, mode)
+        self._fitted = current_decision(store, mode, behaviors)
 
     def read(self, result: Result, truth: Mask) -> tuple[ScoredTrial, str] | None:
         """The trial, and where its thresholds are from; None where there is no result."""
         if self.on == "out-of-fold":
-            probability = read_out_of_fold(self.store, self.mode, result.trial.key)
+            probability = self._folds.read(result.trial)
         else:
             probability = result.probability(self.store)
         if probability is None or np.isnan(probability).any():
@@ -234,8 +235,7 @@ class _Reader:
         if self.on == "out-of-fold" or self.given:
             ethogram = decide(decision, probability)
         else:
-            labels = LabelSource("ethogram", self.mode)
-            ((_, ethogram),) = read_labels(self.store, labels, [result.trial])
+            ethogram = result.ethogram(self.store)
             if source != "results":  # the provenance does not say what made the ethogram
                 thresholds, source = None, "unknown"
         return _scored(result.trial, truth, ethogram, probability, thresholds), source
@@ -245,9 +245,8 @@ class _Reader:
         own = result.decision(self.behaviors) if result.is_complete else None
         if own is not None:
             return own, "results"
-        fitted = current_decision(self.store, self.mode, self.behaviors)
-        if fitted is not None:
-            return fitted, "fitted"
+        if self._fitted is not None:
+            return self._fitted, "fitted"
         return default_decision(self.behaviors), "default"
 
     def _with_given(self, decision: Decision) -> Decision:

@@ -178,15 +178,16 @@ def scores_dataset(
         groups: dict[str, list[ScoredTrial]] = {}
         for trial in trials:
             groups.setdefault(GROUPINGS[by](trial), []).append(trial)
-        parts = [_dataset(_scores(group, overlap), behaviors) for group in groups.values()]
-        whole = xr.concat(parts, xr.Variable(by, _texts(groups)), data_vars="all")
+        parts = [_scores(group, overlap) for group in groups.values()]
+        values = {name: np.stack([part[name] for part in parts]) for name in VARIABLES}
+        whole = _dataset(values, behaviors, (by,)).assign_coords({by: (by, _texts(groups))})
     return whole.assign_attrs({EVALUATION_ATTR: 1, "overlap": float(overlap)} | dict(attrs or {}))
 
 
-def _dataset(values: Values, behaviors: Sequence[str]) -> xr.Dataset:
-    """Put names on the scores of one group."""
+def _dataset(values: Values, behaviors: Sequence[str], groups: tuple[str, ...] = ()) -> xr.Dataset:
+    """Put names on the scores of all trials, or of groups along their first dimension."""
     variables = {
-        name: (dims, values[name], {"long_name": about, "units": units})
+        name: ((*groups, *dims), values[name], {"long_name": about, "units": units})
         for name, (dims, units, about) in VARIABLES.items()
     }
     classes = ["background", *behaviors]
@@ -223,19 +224,18 @@ def _scores(trials: Sequence[ScoredTrial], overlap: float) -> Values:
 def _frame_scores(trials: Sequence[ScoredTrial]) -> Values:
     n_classes = 1 + trials[0].truth.shape[1]
     confusion = np.zeros((n_classes, 2, 2), np.int64)
+    shared = np.zeros((2, n_classes, n_classes), np.int64)
     for trial in trials:
         truth, prediction = with_background(trial.truth), with_background(trial.prediction)
         confusion += metrics.confusion_counts(truth, prediction)
+        shared += metrics.predicted_counts(truth, prediction)
     scores = metrics.scores_from(confusion)
     mean, count = metrics.mean_known(scores.f1[1:])
     mean_with_background, _ = metrics.mean_known(scores.f1)
     names = ("precision", "recall", "f1", "kappa", "support", "n_frames")
     return {name: getattr(scores, name)[1:] for name in names} | {
         "confusion": confusion[1:],
-        "confusion_rate": metrics.predicted_share(
-            np.concatenate([with_background(trial.truth) for trial in trials]),
-            np.concatenate([with_background(trial.prediction) for trial in trials]),
-        ),
+        "confusion_rate": metrics.share_from(shared),
         "f1_background": scores.f1[0],
         "f1_mean": mean,
         "f1_mean_with_background": mean_with_background,
@@ -294,8 +294,7 @@ def _probability_scores(trials: Sequence[ScoredTrial]) -> Values:
             continue
         temperature = metrics.fit_temperature(label, probability)
         row = (
-            metrics.average_precision(label, probability),
-            metrics.auroc(label, probability),
+            *metrics.rank_scores(label, probability),
             metrics.expected_calibration_error(label, probability),
             temperature,
             np.nan

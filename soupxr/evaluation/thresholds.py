@@ -14,7 +14,13 @@ import numpy.typing as npt
 import xarray as xr
 
 from soupxr import metrics
-from soupxr.bouts import bout_length_percentile, bouts_to_mask, mask_to_bouts
+from soupxr.bouts import (
+    apply_thresholds,
+    bout_length_percentile,
+    bouts_to_mask,
+    filter_bouts,
+    mask_to_bouts,
+)
 from soupxr.dataset import keys_of, store_of
 from soupxr.errors import ArgumentError, SoupWarning, StoreError, expected, listed
 from soupxr.evaluation.decisions import (
@@ -26,18 +32,18 @@ from soupxr.evaluation.decisions import (
     identity,
     results_of,
 )
+from soupxr.inference.decision import Decision
 from soupxr.inference.provenance import differences
-from soupxr.inference.sequence import Decision
 from soupxr.labels import label_source, read_labels, sole_annotator
 from soupxr.modes import get_mode
 from soupxr.schema import is_whole
 from soupxr.store import (
     FittedDecision,
+    OutOfFold,
     Store,
     StoredTrial,
     TrialResults,
     models,
-    read_out_of_fold,
     set_decision,
 )
 
@@ -146,8 +152,9 @@ def _samples(
     labelled: Sequence[tuple[StoredTrial, Mask]],
 ) -> tuple[str, list[_Sample]]:
     """Labelled trials to fit on, and which kind they are."""
+    folds = OutOfFold(store, mode)
     for kind in ("out-of-fold", "validation") if on == "held-out" else (on,):
-        pairs = [(mask, _probability(store, mode, kind, results[t.key])) for t, mask in labelled]
+        pairs = [(mask, _probability(store, folds, kind, results[t.key])) for t, mask in labelled]
         samples = [
             _Sample(mask, probability)
             for mask, probability in pairs
@@ -172,9 +179,9 @@ def _samples(
     )
 
 
-def _probability(store: Store, mode: str, kind: str, result: Result) -> Probability | None:
+def _probability(store: Store, folds: OutOfFold, kind: str, result: Result) -> Probability | None:
     if kind == "out-of-fold":
-        return read_out_of_fold(store, mode, result.trial.key)
+        return folds.read(result.trial)
     wanted = result.is_complete and (kind == "all" or result.was_validated_on)
     return result.probability(store) if wanted else None
 
@@ -212,6 +219,12 @@ class _Fit:
         self, samples: Sequence[_Sample], now: Decision, minimum_bout: str | int, score: str
     ) -> None:
         self.samples, self.minimum_bout, self.score = samples, minimum_bout, score
+        self._confusions: dict[tuple[int, _Choice], npt.NDArray[np.int64]] = {}
+        by_length: dict[int, list[_Sample]] = {}
+        for sample in samples:
+            by_length.setdefault(len(sample.truth), []).append(sample)
+        # Bouts of many trials are filtered at once, each a column.
+        self._of_equal_length = list(by_length.values())
         bout = now.minimum_bout
         n_behaviors = samples[0].truth.shape[1]
         bouts = (bout,) * n_behaviors if isinstance(bout, int) else bout[1:]
@@ -269,12 +282,18 @@ class _Fit:
 
     def confusion(self, column: int, choice: _Choice) -> npt.NDArray[np.int64]:
         """Count frames (1, [label] 2, [prediction] 2) as a choice decides, bouts filtered."""
-        decision = decision_from([choice.threshold], [choice.minimum_bout])
+        known = self._confusions.get((column, choice))
+        if known is not None:
+            return known
         total = np.zeros((1, 2, 2), np.int64)
-        for sample in self.samples:
-            ethogram = decide(decision, sample.probability[:, [column]])
-            total += metrics.confusion_counts(sample.truth[:, [column]], ethogram)
-        return total
+        for samples in self._of_equal_length:
+            truth = np.stack([sample.truth[:, column] for sample in samples], axis=1)
+            probability = np.stack([sample.probability[:, column] for sample in samples], axis=1)
+            ethogram = filter_bouts(
+                apply_thresholds(probability, choice.threshold), choice.minimum_bout
+            )
+            total += metrics.confusion_counts(truth.reshape(-1, 1), ethogram.reshape(-1, 1))
+        return self._confusions.setdefault((column, choice), total)
 
     def report(self, choices: Sequence[_Choice], behaviors: Sequence[str]) -> xr.Dataset:
         """What was chosen, and what it changes on the trials it was fitted on."""

@@ -15,10 +15,10 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from soupxr.errors import ArgumentError, CheckpointError, expected
 from soupxr.inference.chosen import choose_checkpoints, learnt_from
+from soupxr.inference.decision import DEFAULT_MINIMUM_BOUT, DEFAULT_THRESHOLD, Decision
 from soupxr.inference.numbers import choose_precision
 from soupxr.inference.preprocess import STYLES, Style
 from soupxr.inference.roles import Roles
-from soupxr.inference.sequence import Decision
 from soupxr.models.checkpoint import Checkpoint
 from soupxr.modes import BEHAVIORS, Mode
 from soupxr.options import PRECISIONS, get_option
@@ -30,9 +30,6 @@ __all__ = ["ModelFile", "Plan", "Planned", "Request", "make_plan"]
 KEEPS = ("float32", "float16", "none")
 DEFAULT_SIZE = (224, 224)
 DEFAULT_STYLE: Style = "antialias"
-DEFAULT_THRESHOLD = 0.5
-#: Minimum bout of the published models, in frames.
-DEFAULT_MINIMUM_BOUT = 3
 #: The networks halve the picture up to six times.
 SMALLEST_SIDE = 32
 

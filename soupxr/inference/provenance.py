@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from soupxr.inference.plan import ModelFile, Plan
-from soupxr.inference.preprocess import Preprocessing
 from soupxr.inference.roles import Role, nearest
+
+# Not at run time: who judges results needs no torch.
+if TYPE_CHECKING:
+    from soupxr.inference.plan import ModelFile, Plan
+    from soupxr.inference.preprocess import Preprocessing
 
 __all__ = ["Record", "differences", "features_part", "sequence_part"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from soupxr.models.checkpoint import Checkpoint
+if TYPE_CHECKING:
+    from soupxr.models.checkpoint import Checkpoint
 
 __all__ = ["Role", "Roles", "nearest"]
 

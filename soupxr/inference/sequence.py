@@ -1,45 +1,20 @@
-"""From features to probabilities and an ethogram."""
+"""From features to probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from soupxr import bouts
 from soupxr.inference.numbers import strict_float32
 from soupxr.inference.stream import rechunk
 from soupxr.models.tgmj import TGMJ, WINDOW, block_logits
 
-__all__ = ["Decision", "class_probabilities"]
+__all__ = ["class_probabilities"]
 
 FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """How probabilities become an ethogram.
-
-    Parameters
-    ----------
-    thresholds : tuple of float
-        One per class, background first. A behavior occurs where its probability is above.
-    minimum_bout : int or tuple of int
-        Shortest bout and gap in frames, of all classes or of each.
-    """
-
-    thresholds: tuple[float, ...]
-    minimum_bout: int | tuple[int, ...]
-
-    def __call__(self, probability: FloatArray) -> npt.NDArray[np.int8]:
-        """Ethogram (frame, behavior) from probabilities (frame, class); background is dropped."""
-        decided = bouts.postprocess(
-            probability, np.asarray(self.thresholds), minimum_bout=self.minimum_bout
-        )
-        return np.ascontiguousarray(decided[:, 1:], dtype=np.int8)
 
 
 def class_probabilities(model: TGMJ, features: Iterable[FloatArray]) -> FloatArray:

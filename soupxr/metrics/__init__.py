@@ -28,8 +28,11 @@ from soupxr.metrics.scores import (
     confusion_counts,
     mean_known,
     precision_recall_curve,
+    predicted_counts,
     predicted_share,
+    rank_scores,
     scores_from,
+    share_from,
 )
 
 __all__ = [
@@ -50,8 +53,11 @@ __all__ = [
     "optimum_thresholds",
     "precision_recall_curve",
     "predict",
+    "predicted_counts",
     "predicted_share",
+    "rank_scores",
     "scores_from",
+    "share_from",
     "tally_bouts",
     "temperature_scaled",
     "threshold_curves",

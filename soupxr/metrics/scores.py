@@ -22,8 +22,11 @@ __all__ = [
     "confusion_counts",
     "mean_known",
     "precision_recall_curve",
+    "predicted_counts",
     "predicted_share",
+    "rank_scores",
     "scores_from",
+    "share_from",
 ]
 
 Floats = NDArray[np.float64]
@@ -117,11 +120,7 @@ def average_precision(label: ArrayLike, probability: ArrayLike) -> float:
     float
         NaN where the class never occurs.
     """
-    hits, alarms = _cumulative(label, probability)
-    if not len(hits) or hits[-1] == 0:
-        return float("nan")
-    gains = np.diff(hits, prepend=0) / hits[-1]
-    return float(np.sum(gains * hits / (hits + alarms)))
+    return rank_scores(label, probability)[0]
 
 
 def auroc(label: ArrayLike, probability: ArrayLike) -> float:
@@ -134,11 +133,20 @@ def auroc(label: ArrayLike, probability: ArrayLike) -> float:
     float
         NaN where the class always or never occurs.
     """
+    return rank_scores(label, probability)[1]
+
+
+def rank_scores(label: ArrayLike, probability: ArrayLike) -> tuple[float, float]:
+    """:func:`average_precision` and :func:`auroc` of one class; frames are sorted once for both."""
     hits, alarms = _cumulative(label, probability)
-    if not len(hits) or hits[-1] == 0 or alarms[-1] == 0:
-        return float("nan")
-    x, y = np.concatenate([[0], alarms]), np.concatenate([[0], hits])
-    return float(np.trapezoid(y / y[-1], x / x[-1]))
+    precision = area = float("nan")
+    if len(hits) and hits[-1] > 0:
+        gains = np.diff(hits, prepend=0) / hits[-1]
+        precision = float(np.sum(gains * hits / (hits + alarms)))
+        if alarms[-1] > 0:
+            x, y = np.concatenate([[0], alarms]), np.concatenate([[0], hits])
+            area = float(np.trapezoid(y / y[-1], x / x[-1]))
+    return precision, area
 
 
 def precision_recall_curve(
@@ -182,12 +190,29 @@ def predicted_share(label: ArrayLike, prediction: ArrayLike) -> Floats:
         ``[i, j]``: of the frames in which class i occurs, and in which both masks know class j,
         the share in which j is predicted. NaN where there are none. The diagonal is the recall.
     """
+    return share_from(predicted_counts(label, prediction))
+
+
+def predicted_counts(label: ArrayLike, prediction: ArrayLike) -> Counts:
+    """Count the frames of :func:`predicted_share`; those of several recordings add up.
+
+    Returns
+    -------
+    ndarray of int64, (2, K, K)
+        ``[:, i, j]``: the frames in which class i occurs, and in which both masks know class j;
+        of these, the frames in which j is predicted.
+    """
     labels, predictions = _masks(label, prediction)
-    # In double precision: integer matrices are multiplied without BLAS, a hundred times slower.
-    occurs = (labels == 1).astype(float)
     known = (labels >= 0) & (predictions >= 0)
-    occurs *= predictions >= 0
-    return _ratio(occurs.T @ (known & (predictions == 1)), occurs.T @ known.astype(float))
+    # In double precision: integer matrices are multiplied without BLAS, a hundred times slower.
+    occurs = ((labels == 1) & (predictions >= 0)).astype(float)
+    counts = [occurs.T @ known, occurs.T @ (known & (predictions == 1))]
+    return np.stack(counts).astype(np.int64)
+
+
+def share_from(counts: Counts) -> Floats:
+    """The shares of :func:`predicted_share` by their counts (2, K, K)."""
+    return _ratio(counts[1], counts[0])
 
 
 def mean_known(values: Floats, axis: int = -1) -> tuple[Floats, Counts]:
@@ -203,7 +228,8 @@ def _cumulative(label: ArrayLike, probability: ArrayLike) -> tuple[Counts, Count
     if labels.ndim != 1 or labels.shape != probabilities.shape:
         shapes = (labels.shape, probabilities.shape)
         raise ArgumentError(expected("label, probability", "both (frame,)", shapes))
-    order = np.argsort(probabilities, kind="stable")[::-1]
+    # In any order among equals, which are counted together.
+    order = np.argsort(probabilities)[::-1]
     ranked = probabilities[order]
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)])
     hits = np.cumsum(labels[order], dtype=np.int64)[last]

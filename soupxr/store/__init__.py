@@ -23,6 +23,7 @@ from soupxr.store.annotations import (
 )
 from soupxr.store.creation import create
 from soupxr.store.folds import (
+    OutOfFold,
     clear_out_of_fold,
     read_out_of_fold,
     write_out_of_fold,
@@ -55,6 +56,7 @@ __all__ = [
     "FittedDecision",
     "FrameCache",
     "ModelRecord",
+    "OutOfFold",
     "Overtaken",
     "PartlyWritten",
     "ReadOnly",

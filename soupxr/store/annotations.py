@@ -14,7 +14,7 @@ import zarr
 from soupxr.errors import StoreError
 from soupxr.schema import SCHEMA_VERSION
 from soupxr.store.address import exclusive, is_url
-from soupxr.store.direct import label_row, slots_with_labels, text_column
+from soupxr.store.direct import slots_with_labels, texts, trial_rows
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.permission import telling_of_permission
 from soupxr.store.zarrs import Array, array_of, open_group, write
@@ -85,7 +85,7 @@ def labelled_trials(store: Store, annotator: str, trials: Sequence[StoredTrial])
     return [
         trial.key
         for trial in trials
-        if (np.asarray(array[row, trial.slot]) != array.fill_value).any()
+        if (trial_rows(store.address, array, (row, trial.slot)) != array.fill_value).any()
     ]
 
 
@@ -188,9 +188,9 @@ class _Table:
         arrays = _arrays(address)
         self.address = address
         self.annotation, self.annotator = arrays["annotation"], arrays["annotator"]
-        self.names = text_column(address, self.annotator)
+        self.names: list[str] = texts(address, self.annotator).tolist()
         self._n_frames = arrays["n_frames"]
-        keys = text_column(address, arrays["trial"])
+        keys = texts(address, arrays["trial"])
         self._slots = {key: slot for slot, key in enumerate(keys) if key}
 
     def place(self, key: str) -> Place:
@@ -203,7 +203,7 @@ class _Table:
         """Labels with their padding."""
         if annotator in self.names:
             row = self.names.index(annotator)
-            return label_row(self.address, self.annotation, row, slot)
+            return trial_rows(self.address, self.annotation, (row, slot))
         return _padded(self.annotation, ())
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from soupxr.schema import out_of_fold_variables
+from soupxr.store.direct import trial_rows
 from soupxr.store.groups import require_group
-from soupxr.store.lookup import Store
+from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.zarrs import write
 
-__all__ = ["clear_out_of_fold", "read_out_of_fold", "write_out_of_fold"]
+__all__ = ["OutOfFold", "clear_out_of_fold", "read_out_of_fold", "write_out_of_fold"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -25,9 +26,10 @@ def write_out_of_fold(
     probability : ndarray of float32, (frame, behavior)
         As long as the trial.
     """
-    path = f"out_of_fold/{mode}"
-    require_group(address, path, out_of_fold_variables())
+    path, variables = f"out_of_fold/{mode}", out_of_fold_variables()
     store = Store(address)
+    if len(store.optional(path)) < len(variables):
+        require_group(address, path, variables)
     slot, arrays = store.slot(key), store.optional(path)
     write(arrays["fold"], slot, -1)
     row = np.full(arrays["probability"].shape[1:], np.nan, np.float32)
@@ -46,12 +48,21 @@ def clear_out_of_fold(address: str, mode: str) -> None:
             write(arrays[name], ..., arrays[name].fill_value)
 
 
+class OutOfFold:
+    """What a mode's folds say of trials: opened once, read trial by trial."""
+
+    def __init__(self, store: Store, mode: str) -> None:
+        self._address = store.address
+        self._arrays = store.optional(f"out_of_fold/{mode}")
+
+    def read(self, trial: StoredTrial) -> FloatArray | None:
+        """Out-of-fold probabilities (frame, behavior) of a trial; None where there are none."""
+        if not self._arrays or int(np.asarray(self._arrays["fold"][trial.slot])) < 0:
+            return None
+        place = (trial.slot,)
+        return trial_rows(self._address, self._arrays["probability"], place, trial.n_frames)
+
+
 def read_out_of_fold(store: Store, mode: str, key: str) -> FloatArray | None:
     """Out-of-fold probabilities (frame, behavior) of a trial; None where there are none."""
-    arrays = store.optional(f"out_of_fold/{mode}")
-    if not arrays:
-        return None
-    trial = store.trial(key)
-    if int(np.asarray(arrays["fold"][trial.slot])) < 0:
-        return None
-    return np.asarray(arrays["probability"][trial.slot, : trial.n_frames])
+    return OutOfFold(store, mode).read(store.trial(key))

@@ -17,6 +17,7 @@ from soupxr import schema
 from soupxr.errors import StoreError
 from soupxr.schema import Status
 from soupxr.store.address import is_url
+from soupxr.store.direct import text_at, texts, trial_rows
 from soupxr.store.zarrs import Array, array_of, dims_of, open_group
 
 #: Parents of groups that are made when they are first needed; see :meth:`Store.optional_groups`.
@@ -73,8 +74,8 @@ class Store:
     def arrays(self) -> dict[str, Array]:
         """All arrays of the root group, checked against the schema."""
         # By name, not by listing: Zarr warns of files it does not know, such as a .DS_Store.
-        group = self.group
-        arrays = {name: array_of(group, name) for name in schema.VARIABLES if name in group}
+        found = {name: self.group.get(name) for name in schema.VARIABLES}
+        arrays = {name: array for name, array in found.items() if isinstance(array, zarr.Array)}
         schema.validate(self.group.attrs, arrays, self.address)
         return arrays
 
@@ -85,7 +86,8 @@ class Store:
 
     def labels(self, name: str) -> list[str]:
         """Labels along ``view``, ``behavior``, ``mode`` or ``annotator``."""
-        return [str(label) for label in np.asarray(self.arrays[name][...])]
+        labels: list[str] = texts(self.address, self.arrays[name]).tolist()
+        return labels
 
     def keys(self) -> list[str]:
         """Keys of the trials there are at this moment, in the order in which they were added."""
@@ -106,8 +108,8 @@ class Store:
 
     def slot_of_each_key(self) -> dict[str, int]:
         """Key of every trial there is, and its place along the ``trial`` dimension."""
-        column = np.asarray(array_of(open_group(self.address), "trial")[...])
-        return {str(key): slot for slot, key in enumerate(column) if key}
+        column = texts(self.address, array_of(open_group(self.address), "trial"))
+        return {key: slot for slot, key in enumerate(column) if key}
 
     def slots(self, keys: Iterable[str]) -> list[int]:
         """Places of several trials; see :meth:`slot`."""
@@ -121,8 +123,10 @@ class Store:
 
     def column(self, name: str, slots: Sequence[int] | npt.NDArray[np.intp]) -> npt.NDArray[Any]:
         """Values of a per-trial column at these places."""
-        values = np.asarray(self.arrays[name][...])[list(slots)]
-        return values.astype(object) if schema.VARIABLES[name].dtype == "str" else values
+        array = self.arrays[name]
+        is_text = schema.VARIABLES[name].dtype == "str"
+        values = texts(self.address, array) if is_text else np.asarray(array[...])
+        return values[np.asarray(slots, dtype=np.intp)]
 
     def statuses(self, mode: str, slots: Sequence[int]) -> npt.NDArray[np.int8]:
         """Status codes at these places."""
@@ -183,11 +187,29 @@ class Store:
     def provenances(self, mode: str, slots: Iterable[int]) -> list[str]:
         """JSON texts on how results at these places came about; empty where there are none."""
         row = self.mode_index(mode)
-        return [str(self.arrays["provenance"][row, slot]) for slot in slots]
+        array = self.arrays["provenance"]
+        return [text_at(self.address, array, (row, slot)) for slot in slots]
 
     def error(self, mode: str, slot: int) -> str:
         """Why the trial at this place failed last; empty where it did not."""
-        return str(self.arrays["error"][self.mode_index(mode), slot])
+        return text_at(self.address, self.arrays["error"], (self.mode_index(mode), slot))
+
+    def rows(self, name: str, row: int, trial: StoredTrial) -> npt.NDArray[Any]:
+        """What ``probability``, ``ethogram`` or ``annotation`` say of a trial.
+
+        Parameters
+        ----------
+        name : str
+            Which of them.
+        row : int
+            Place of the mode or annotator.
+
+        Returns
+        -------
+        ndarray, (n_frames, behavior)
+        """
+        place = (row, trial.slot)
+        return trial_rows(self.address, self.arrays[name], place, trial.n_frames)
 
     def arrays_along(self, dim: str) -> Iterator[Array]:
         """Every array with this dimension, those of child groups included."""
@@ -251,9 +273,16 @@ def _read_marks(folder: Path, slots: Iterable[int]) -> npt.NDArray[np.int8]:
 
     def mark(slot: int) -> int:
         name = str(slot)
+        if name not in written:
+            return int(Status.NONE)
         try:
-            return (folder / name).read_bytes()[0] if name in written else int(Status.NONE)
+            # Not through pathlib and buffers, which take three times as long.
+            file = os.open(f"{folder}{os.sep}{name}", os.O_RDONLY)
         except FileNotFoundError:  # removed between listing and reading
             return int(Status.NONE)
+        try:
+            return os.read(file, 1)[0]
+        finally:
+            os.close(file)
 
     return np.array([mark(slot) for slot in slots], dtype=np.int8)

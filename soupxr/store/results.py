@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from soupxr.errors import StoreError
 from soupxr.schema import Status
 from soupxr.store.lookup import Store
-from soupxr.store.zarrs import write
+from soupxr.store.zarrs import Array, write
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -37,15 +38,19 @@ class TrialResults:
 
     def __init__(self, store: Store, mode: str, key: str) -> None:
         self._store = store
-        self._key = key
+        self._mode, self._key = mode, key
         self._place = (store.mode_index(mode), store.slot(key))
-        self._features = store.features(mode)
         self._seen = self.provenance
+
+    @cached_property
+    def _features(self) -> dict[str, Array]:
+        return self._store.features(self._mode)
 
     @property
     def provenance(self) -> str:
         """JSON text on how the results came about; empty where there are none."""
-        return str(self._store.arrays["provenance"][self._place])
+        (text,) = self._store.provenances(self._mode, self._place[1:])
+        return text
 
     def start_features(self, provenance: str) -> None:
         """Clear the features.
@@ -99,7 +104,7 @@ class TrialResults:
             JSON text.
         """
         row = self._row()
-        if self._store.trial(self._key).n_frames != len(probability):
+        if self._store.column("n_frames", row[1:])[0] != len(probability):
             raise Overtaken(f"{self._key}: its video was replaced meanwhile")
         self._mark(row, Status.NONE)
         self._write("probability", row, self._padded("probability", probability))

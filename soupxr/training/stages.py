@@ -12,7 +12,8 @@ from torch import nn
 
 from soupxr import bouts
 from soupxr.errors import CheckpointError
-from soupxr.inference.plan import DEFAULT_MINIMUM_BOUT, DEFAULT_SIZE, DEFAULT_STYLE
+from soupxr.inference.decision import DEFAULT_MINIMUM_BOUT
+from soupxr.inference.plan import DEFAULT_SIZE, DEFAULT_STYLE
 from soupxr.inference.preprocess import Preprocessing
 from soupxr.models import checkpoint
 from soupxr.models.checkpoint import Checkpoint

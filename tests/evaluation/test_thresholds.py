@@ -14,6 +14,7 @@ from results import (
     annotate,
     ethogram,
     labelled_store,
+    labels,
     masks,
     probabilities,
     put_result,
@@ -22,6 +23,7 @@ from sklearn import metrics as sk
 
 import soupxr as sx
 from soupxr.errors import ArgumentError
+from soupxr.ingest import TrialRow
 from soupxr.metrics import optimum_thresholds, threshold_curves
 from soupxr.models.tgmj import TGMJ
 from soupxr.models.two_stream import HiddenTwoStream
@@ -31,7 +33,9 @@ from soupxr.store import (
     Store,
     TrialResults,
     add_model,
+    add_trials,
     fitted_decision,
+    write_annotations,
     write_out_of_fold,
 )
 
@@ -110,6 +114,28 @@ def test_all_complete_ethograms_are_derived_anew_without_a_network(
     again = ds.soup.optimize_thresholds("fast")
     assert again.attrs["n_ethograms_changed"] == 0
     np.testing.assert_array_equal(again.threshold, limits)
+
+
+def test_trials_of_different_length_are_judged_together(tmp_path):
+    lengths = dict(zip(TRIALS, (120, 95, 120), strict=True))
+    ds = sx.create(tmp_path / "reach.zarr", tmp_path)
+    rows = []
+    for key, n_frames in lengths.items():
+        animal, session, trial_id = key.split("/")
+        rows.append(TrialRow(animal, session, int(trial_id), ("a.mp4", "b.mp4"), n_frames, 500.0))
+    add_trials(ds.attrs["soupxr_store"], rows)
+    ds = sx.open(tmp_path / "reach.zarr")
+    truth = {key: labels(n_frames, seed) for seed, (key, n_frames) in enumerate(lengths.items())}
+    write_annotations(ds.attrs["soupxr_store"], "human", truth)
+    probability = {key: probabilities(mask, 7, 1.5) ** 2 for key, mask in truth.items()}
+    for key in TRIALS:
+        put_result(ds, key, probability[key])
+    fit = ds.soup.optimize_thresholds("fast", on="all")
+    limits, bouts = fit.threshold.values, [0, *fit.minimum_bout.values.tolist()]
+    for k in range(6):
+        assert fit.f1[k] == pytest.approx(score(truth, probability, limits, bouts, k))
+        assert fit.f1_before[k] == pytest.approx(score(truth, probability, [0.5] * 6, 3, k))
+    assert (fit.n_frames == sum(lengths.values())).all()
 
 
 def test_it_is_fitted_on_validation_trials_alone(ds, truth, probability):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, ZstdCodec
 
-from soupxr.store.direct import label_row, slots_with_labels, text_column
+from soupxr.store.direct import slots_with_labels, text_at, texts, trial_rows
 
 SETTINGS = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -35,38 +35,73 @@ def make(request, tmp_path):
     return array
 
 
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
+
+
 @SETTINGS
-@given(
-    texts=st.lists(
-        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5), max_size=20
-    )
-)
-def test_text_column(make, texts):
-    address, array = make((len(texts),), (16,), str, "")
-    array[:] = np.array(texts, dtype=object)
-    assert text_column(address, array) == texts
+@given(column=st.lists(TEXT, max_size=20))
+def test_texts_of_a_column(make, column):
+    address, array = make((len(column),), (16,), str, "")
+    array[:] = np.array(column, dtype=object)
+    assert texts(address, array).tolist() == column
+
+
+@SETTINGS
+@given(table=st.lists(st.tuples(TEXT, TEXT), max_size=20))
+def test_texts_of_a_table(make, table):
+    address, array = make((len(table), 2), (16, 2), str, "")
+    array[:] = np.array(table, dtype=object).reshape(-1, 2)
+    found = texts(address, array)
+    assert found.shape == array.shape
+    assert [tuple(row) for row in found] == table
+
+
+def test_texts_of_a_table_that_is_cut_otherwise(make):
+    address, array = make((3, 2), (16, 1), str, "")
+    array[1] = np.array(["a", "b"], dtype=object)
+    assert texts(address, array).tolist() == [["", ""], ["a", "b"], ["", ""]]
+
+
+@pytest.mark.parametrize("chunks", [(1, 1), (1, 4)])
+def test_text_at(make, chunks):
+    address, array = make((2, 4), chunks, str, "none")
+    array[1, 2] = "é…"
+    assert text_at(address, array, (1, 2)) == "é…"
+    assert text_at(address, array, (1, 3)) == text_at(address, array, (0, 2)) == "none"
 
 
 @SETTINGS
 @given(
     n_frames=st.integers(1, 20),
     stretches=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=3),
+    wanted=st.integers(0, 20),
 )
-def test_label_row(make, n_frames, stretches):
-    address, array = make((2, 3, n_frames, 4), (1, 1, 8, 4), np.int8, -1)
-    labels = np.full(array.shape, -1, np.int8)
+@pytest.mark.parametrize(("dtype", "fill"), [(np.int8, -1), ("<f4", np.nan), (">f4", np.nan)])
+def test_trial_rows(make, dtype, fill, n_frames, stretches, wanted):
+    address, array = make((2, 3, n_frames, 4), (1, 1, 8, 4), dtype, fill)
+    values = np.full(array.shape, fill, dtype)
     for number, (start, stop) in enumerate(stretches):
-        labels[1, 2, start:stop] = number % 2
-    array[...] = labels
+        values[1, 2, start:stop] = number % 2 + 256.0 * (dtype != np.int8)
+    array[...] = values
     for row, slot in ((0, 0), (1, 2)):
-        np.testing.assert_array_equal(label_row(address, array, row, slot), labels[row, slot])
+        found = trial_rows(address, array, (row, slot))
+        assert found.dtype == array.dtype
+        np.testing.assert_array_equal(found, values[row, slot])
+        some = trial_rows(address, array, (row, slot), min(wanted, n_frames))
+        np.testing.assert_array_equal(some, values[row, slot, :wanted])
 
 
-def test_label_row_of_chunks_of_another_shape(make):
+def test_trial_rows_with_one_place_before_the_frames(make):
+    address, array = make((3, 20, 4), (1, 8, 4), np.float32, 0)
+    array[2] = np.arange(80).reshape(20, 4)
+    np.testing.assert_array_equal(trial_rows(address, array, (2,), 11), array[2, :11])
+
+
+def test_trial_rows_of_chunks_of_another_shape(make):
     address, array = make((1, 3, 20, 4), (1, 2, 8, 2), np.int8, -1)
     labels = np.arange(3 * 20 * 4, dtype=np.int8).reshape(array.shape)
     array[...] = labels
-    np.testing.assert_array_equal(label_row(address, array, 0, 1), labels[0, 1])
+    np.testing.assert_array_equal(trial_rows(address, array, (0, 1)), labels[0, 1])
 
 
 def test_slots_with_labels(make):
