@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -23,6 +25,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 Film = Callable[..., Path]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the half a million objects of what was imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -82,29 +90,52 @@ def lab(tmp_path: Path, film: Film) -> Callable[..., Path]:
     root = tmp_path / "videos"
 
     def make(*keys: str, views: tuple[str, ...] = ("side", "front"), **size: int) -> Path:
-        root.mkdir(exist_ok=True)
-        for key in keys:
-            animal, session, trial_id = key.split("/")
-            for view in views:
-                name = f"reach_{view}_v{int(trial_id):03d}.mp4"
-                film(root / animal / session / name, **size)
+        _put_films(root, keys, views, film, size)
         return root
 
     return make
 
 
-@pytest.fixture
-def new_store(tmp_path: Path, lab: Callable[..., Path]):
-    """Make a store of these trials, with their films."""
+def _put_films(
+    root: Path, keys: tuple[str, ...], views: tuple[str, ...], film: Film, size: dict[str, int]
+) -> None:
+    root.mkdir(exist_ok=True, parents=True)
+    for key in keys:
+        animal, session, trial_id = key.split("/")
+        for view in views:
+            film(root / animal / session / f"reach_{view}_v{int(trial_id):03d}.mp4", **size)
 
-    def make(*keys: str, name: str = "reach.zarr", **options):
-        views = options.get("views", ("side", "front"))
-        film_options = {k: options.pop(k) for k in ("n_frames", "height", "width") if k in options}
-        root = lab(*keys, views=views, **film_options)
-        ds = sx.create(tmp_path / name, data_root=root, **options)
-        for animal in sorted({key.split("/")[0] for key in keys}):
-            ds = ds.soup.add_item(animal, experiment="table")
-        return ds
+
+@pytest.fixture(scope="session")
+def _stores(tmp_path_factory: pytest.TempPathFactory, film: Film) -> Callable[..., Path]:
+    """Make a folder with a store of trials and their films; equal ones are made once."""
+    shelf = tmp_path_factory.mktemp("stores")
+    known: dict[str, Path] = {}
+
+    def make(keys: tuple[str, ...], views: tuple[str, ...], options: dict[str, Any]) -> Path:
+        sought = repr((keys, views, sorted(options.items())))
+        if sought not in known:
+            folder = shelf / str(len(known))
+            size = {k: options.pop(k) for k in ("n_frames", "height", "width") if k in options}
+            _put_films(folder / "videos", keys, views, film, size)
+            ds = sx.create(folder / "reach.zarr", folder / "videos", views=views, **options)
+            for animal in sorted({key.split("/")[0] for key in keys}):
+                ds = ds.soup.add_item(animal, experiment="table")
+            known[sought] = folder
+        return known[sought]
+
+    return make
+
+
+@pytest.fixture
+def new_store(tmp_path: Path, _stores: Callable[..., Path]):
+    """Make a store of these trials, with their films in ``videos`` beside it."""
+
+    def make(*keys: str, name: str = "reach.zarr", views=("side", "front"), **options):
+        known = _stores(keys, views, options)
+        shutil.copytree(known / "videos", tmp_path / "videos", dirs_exist_ok=True)
+        shutil.copytree(known / "reach.zarr", tmp_path / name)
+        return sx.open(tmp_path / name)
 
     return make
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import re
 import socket
@@ -20,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from processes import PROCESSES
 
 from soupxr import downloads
 from soupxr.downloads import (
@@ -219,9 +219,8 @@ def _hold(cache: str, held: object, released: object) -> None:
 
 def test_waits_for_another_process(fetch: Callable[..., Weights], tmp_path: Path) -> None:
     (tmp_path / "zenodo.8225385").mkdir()
-    context = multiprocessing.get_context("spawn")
-    held, released = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(str(tmp_path), held, released))
+    held, released = PROCESSES.Event(), PROCESSES.Event()
+    other = PROCESSES.Process(target=_hold, args=(str(tmp_path), held, released))
     other.start()
     assert held.wait(20)
     with ThreadPoolExecutor(1) as pool:

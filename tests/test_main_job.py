@@ -55,7 +55,7 @@ def test_one_short_real_trial_at_full_size(shared, models, tmp_path, mode):
         target = tmp_path / f"videos/M1/S1/run_{view}_v001.mp4"
         target.parent.mkdir(parents=True, exist_ok=True)
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(source)]
-        command += ["-frames:v", "7", "-c:v", "libx264", "-crf", "18", str(target)]
+        command += ["-frames:v", "4", "-c:v", "libx264", "-crf", "18", str(target)]
         subprocess.run(command, check=True)
     ds = sx.create(tmp_path / "reach.zarr", tmp_path / "videos", join="pad").soup.add_item("M1")
     paths = models(mode, image_size=(224, 224))

@@ -169,6 +169,16 @@ def spare_resume_files(monkeypatch):
     monkeypatch.setattr(pl.Trainer, "save_checkpoint", lambda self, path: path.touch())
 
 
+def spare_curves(monkeypatch):
+    """Do not draw a run's curves, which takes longer than a small run."""
+    from soupxr.training import fit
+
+    def draw(history, metric, title, path, *, rising):
+        path.touch()
+
+    monkeypatch.setattr(fit, "save_curves", draw)
+
+
 def seen_batches(monkeypatch, task):
     """Batches of the training part, and what of them reached the focal loss."""
     from soupxr.training.losses import FocalLoss

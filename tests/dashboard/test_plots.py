@@ -41,27 +41,27 @@ def mask(n_frames=FRAMES, **bouts):
     return values
 
 
+def made(folder, trials, fps=200.0, n_frames=FRAMES):
+    """A store of trials without videos, some with ethograms of the mode fast."""
+    ds = sx.create(folder / "reach.zarr", data_root=folder)
+    rates = fps if isinstance(fps, list) else [fps] * len(trials)
+    rows = []
+    for key, rate in zip(trials, rates, strict=True):
+        animal, session, trial_id = key.split("/")
+        rows.append(TrialRow(animal, session, int(trial_id), ("a", "b"), n_frames, rate))
+    add_trials(ds.attrs["soupxr_store"], rows)
+    ds = sx.open(folder / "reach.zarr")
+    for key, labels in trials.items():
+        if labels is not None:
+            thresholds = [0.1 * (k + 1) for k in range(len(BEHAVIORS))]
+            probability = labels.astype(np.float32)
+            put_result(ds, key, probability, thresholds=thresholds, minimum_bout=0)
+    return sx.open(folder / "reach.zarr")
+
+
 @pytest.fixture
 def new(tmp_path):
-    """Make a store of trials without videos, some with ethograms of the mode fast."""
-
-    def make(trials, fps=200.0, n_frames=FRAMES):
-        ds = sx.create(tmp_path / "reach.zarr", data_root=tmp_path)
-        rates = fps if isinstance(fps, list) else [fps] * len(trials)
-        rows = []
-        for key, rate in zip(trials, rates, strict=True):
-            animal, session, trial_id = key.split("/")
-            rows.append(TrialRow(animal, session, int(trial_id), ("a", "b"), n_frames, rate))
-        add_trials(ds.attrs["soupxr_store"], rows)
-        ds = sx.open(tmp_path / "reach.zarr")
-        for key, labels in trials.items():
-            if labels is not None:
-                thresholds = [0.1 * (k + 1) for k in range(len(BEHAVIORS))]
-                probability = labels.astype(np.float32)
-                put_result(ds, key, probability, thresholds=thresholds, minimum_bout=0)
-        return sx.open(tmp_path / "reach.zarr")
-
-    return make
+    return lambda trials, **options: made(tmp_path, trials, **options)
 
 
 def one(ds, key):
@@ -355,10 +355,11 @@ def test_an_empty_selection_is_refused(new):
 # ------------------------------------------------------------------ saving
 
 
-@pytest.fixture(params=["one", "many"])
-def picture(request, new):
+@pytest.fixture(scope="module", params=["one", "many"])
+def picture(request, tmp_path_factory):
     labels = mask(**{name: [(15 * k, 15 * k + 12)] for k, name in enumerate(BEHAVIORS)})
-    ds = new({f"M$_1$ $$x & <b>/S1/{n}": labels for n in range(1 if request.param == "one" else 4)})
+    trials = {f"M$_1$ $$x & <b>/S1/{n}": labels for n in range(1 if request.param == "one" else 4)}
+    ds = made(tmp_path_factory.mktemp("picture"), trials)
     if request.param == "one":
         return plot_ethogram(ds, probability=True, align="grab")
     return plot_ethogram(ds, by="animal", align="grab")

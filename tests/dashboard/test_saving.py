@@ -1,20 +1,18 @@
 """Saving from a page: what is told as saved is on disk, and nothing is lost silently."""
 
+import contextlib
 import errno
-import multiprocessing
 import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import PROCESSES
 
 import soupxr as sx
 from soupxr.dashboard import saving
@@ -29,7 +27,6 @@ from soupxr.store import (
     write_annotations,
 )
 
-SPAWN = multiprocessing.get_context("spawn")
 N_FRAMES = 2 * FRAME_CHUNK + 7
 KEY, OTHER = "M1/S1/3", "M1/S1/4"
 #: Longer than any test waits: who is served sooner did not wait for it.
@@ -613,9 +610,10 @@ def save_at_once(address, seed, barrier, states):
 def test_of_two_processes_one_wins_and_the_other_hears_of_it(address, labelled):
     if labelled:
         write_annotations(address, "Ana", {KEY: mask(0)})
-    barrier, states = SPAWN.Barrier(3), SPAWN.Queue()
+    barrier, states = PROCESSES.Barrier(3), PROCESSES.Queue()
     pages = [
-        SPAWN.Process(target=save_at_once, args=(address, seed, barrier, states)) for seed in (1, 2)
+        PROCESSES.Process(target=save_at_once, args=(address, seed, barrier, states))
+        for seed in (1, 2)
     ]
     for page in pages:
         page.start()
@@ -632,37 +630,35 @@ def test_of_two_processes_one_wins_and_the_other_hears_of_it(address, labelled):
     assert_stored(address, "Ben", mask(second))
 
 
-#: Tells of each save, and goes on with the next until it is killed.
-PAGE = """
-import sys
-sys.path.insert(0, {folder!r})
-from test_saving import KEY, mask
-from soupxr.dashboard.saving import Saver
+def save_until_killed(address, its_end):
+    """Tell of each save, and go on with the next."""
 
-def report(told):
-    if told.state == "saved":
-        print(told.version, flush=True)
+    def report(told):
+        if told.state == "saved":
+            its_end.send(told.version)
 
-saver = Saver({address!r}, "Ana", report)
-saver.open(KEY, None)
-version = 0
-while True:
-    version += 1
-    saver.save(KEY, mask(version), version)
-    saver.flush(60)
-"""
+    saver = Saver(address, "Ana", report)
+    saver.open(KEY, None)
+    version = 0
+    while True:
+        version += 1
+        saver.save(KEY, mask(version), version)
+        saver.flush(60)
 
 
 def test_a_killed_page_leaves_what_it_told_as_saved(address):
-    code = PAGE.format(folder=str(Path(__file__).parent), address=address)
-    page = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    for _ in range(4):
-        page.stdout.readline()
+    end, its_end = PROCESSES.Pipe(duplex=False)
+    page = PROCESSES.Process(target=save_until_killed, args=(address, its_end))
+    page.start()
+    its_end.close()
+    versions = [end.recv() for _ in range(4)]
     page.kill()
-    told = page.stdout.read().split()
-    page.wait(PATIENCE)
-    page.stdout.close()
-    told = int(told[-1]) if told else 4
+    with contextlib.suppress(EOFError):
+        while True:
+            versions.append(end.recv())
+    page.join(PATIENCE)
+    end.close()
+    told = versions[-1]
     labels = stored(address, "Ana")
     for start in range(0, N_FRAMES, FRAME_CHUNK):
         block = slice(start, start + FRAME_CHUNK)

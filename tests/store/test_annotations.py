@@ -1,33 +1,29 @@
 """Labels in the store: nobody's are lost, and an annotator is there whole or not at all."""
 
-import multiprocessing
+import os
 import random
 import signal
-import subprocess
-import sys
-from pathlib import Path
+import threading
+import time
 
 import numpy as np
 import pytest
+from processes import PROCESSES
 
 import soupxr as sx
 from soupxr.ingest import TrialRow
 from soupxr.schema import FRAME_CHUNK
-from soupxr.store import Store, add_trials, correct_trial, remove_trials, write_annotations
+from soupxr.store import Store, correct_trial, remove_trials, write_annotations
 
-SPAWN = multiprocessing.get_context("spawn")
 N_FRAMES = 2 * FRAME_CHUNK + 7
 KEYS = tuple(f"M1/S1/{i}" for i in range(4))
 KILLS = 8
 
 
 @pytest.fixture
-def address(tmp_path):
-    (tmp_path / "videos").mkdir()
-    sx.create(tmp_path / "reach.zarr", tmp_path / "videos")
+def address(address_of):
     rows = [TrialRow("M1", "S1", i, ("a.mp4", "b.mp4"), N_FRAMES - i, 500.0) for i in range(4)]
-    add_trials(str(tmp_path / "reach.zarr"), rows)
-    return str(tmp_path / "reach.zarr")
+    return address_of(*rows)
 
 
 def mask(seed, n_frames):
@@ -146,7 +142,7 @@ def annotate_some(address, worker):
 
 
 def test_processes_that_annotate_at_once_lose_nothing(address):
-    workers = [SPAWN.Process(target=annotate_some, args=(address, i)) for i in range(4)]
+    workers = [PROCESSES.Process(target=annotate_some, args=(address, i)) for i in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -162,28 +158,24 @@ def test_processes_that_annotate_at_once_lose_nothing(address):
                 assert (stored(address, name, other) == -1).all()
 
 
-#: Annotates as somebody new, and kills itself a little after the given number of writes.
-VICTIM = """
-import os, signal, sys, threading, time
-sys.path.insert(0, {folder!r})
-from test_annotations import masks
-from soupxr.store import annotations
+def annotate_until_killed(address, name, seed, writes, delay):
+    """Annotate as somebody new, and be killed a little after the given number of writes."""
+    from soupxr.store import annotations
 
-write, left = annotations.write, [{writes}]
+    write, left = annotations.write, [writes]
 
-def die():
-    time.sleep({delay})
-    os.kill(os.getpid(), signal.SIGKILL)
+    def die():
+        time.sleep(delay)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-def counting(*arguments):
-    left[0] -= 1
-    if left[0] == 0:
-        threading.Thread(target=die, daemon=True).start()
-    write(*arguments)
+    def counting(*arguments):
+        left[0] -= 1
+        if left[0] == 0:
+            threading.Thread(target=die, daemon=True).start()
+        write(*arguments)
 
-annotations.write = counting
-annotations.write_annotations({address!r}, {name!r}, masks({seed}))
-"""
+    annotations.write = counting
+    annotations.write_annotations(address, name, masks(seed))
 
 
 @pytest.mark.slow
@@ -192,16 +184,13 @@ def test_killed_at_random_points(address):
     draw = random.Random(20261125)
     whole = {"Ana": 0}
     for seed in range(1, KILLS + 1):
-        code = VICTIM.format(
-            folder=str(Path(__file__).parent),
-            address=address,
-            name=f"new {seed}",
-            seed=seed,
-            writes=draw.randint(1, len(KEYS) + 1),
-            delay=draw.choice([0.0, draw.uniform(0, 0.01), draw.uniform(0, 0.1)]),
-        )
-        victim = subprocess.run([sys.executable, "-c", code], check=False, timeout=120)
-        assert victim.returncode in (-signal.SIGKILL, 0)
+        writes = draw.randint(1, len(KEYS) + 1)
+        delay = draw.choice([0.0, draw.uniform(0, 0.01), draw.uniform(0, 0.1)])
+        arguments = (address, f"new {seed}", seed, writes, delay)
+        victim = PROCESSES.Process(target=annotate_until_killed, args=arguments)
+        victim.start()
+        victim.join(120)
+        assert victim.exitcode in (-signal.SIGKILL, 0)
         names = Store(address).labels("annotator")
         if f"new {seed}" in names:
             whole[f"new {seed}"] = seed

@@ -1,27 +1,22 @@
 """Real processes: one writer of the trial table at a time, results side by side, dead locks."""
 
-import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from processes import PROCESSES
 
 import soupxr as sx
 from soupxr.ingest import TrialRow
 from soupxr.store import Store, TrialResults, add_trials, remove_trials
-
-SPAWN = multiprocessing.get_context("spawn")
+from soupxr.store.address import exclusive
 
 
 @pytest.fixture
-def address(tmp_path):
-    (tmp_path / "videos").mkdir()
-    sx.create(tmp_path / "reach.zarr", tmp_path / "videos")
-    return str(tmp_path / "reach.zarr")
+def address(address_of):
+    return address_of()
 
 
 def row(animal, trial_id, n_frames=30):
@@ -42,7 +37,7 @@ def commit_some(address, animal, value):
 
 
 def run_all(target, arguments):
-    processes = [SPAWN.Process(target=target, args=a) for a in arguments]
+    processes = [PROCESSES.Process(target=target, args=a) for a in arguments]
     for process in processes:
         process.start()
     for process in processes:
@@ -60,7 +55,7 @@ def test_processes_that_add_at_once_lose_nothing(address):
 def test_results_of_many_processes_while_trials_come_and_go(address):
     for animal in ("M0", "M1", "M2"):
         add_some(address, animal)
-    adding = SPAWN.Process(target=add_some, args=(address, "M9"))
+    adding = PROCESSES.Process(target=add_some, args=(address, "M9"))
     adding.start()
     run_all(commit_some, [(address, f"M{i}", i) for i in range(3)])
     adding.join(120)
@@ -75,25 +70,38 @@ def test_results_of_many_processes_while_trials_come_and_go(address):
             assert one.probability[int(one.n_frames) :].isnull().all()
 
 
+def hold_the_lock(address, told):
+    with exclusive(address):
+        told.send("locked")
+        time.sleep(600)
+
+
+def remove_one(address, told):
+    told.send("removes")
+    remove_trials(address, ["M1/S1/1"])
+
+
+def start(target, address):
+    """Start a process, and wait for its word."""
+    told, its_end = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=target, args=(address, its_end))
+    process.start()
+    its_end.close()
+    assert told.recv()
+    told.close()
+    return process
+
+
 def test_a_killed_process_holds_no_lock(address):
     add_trials(address, [row("M1", 1)])
-    code = (
-        "from soupxr.store.address import exclusive\n"
-        "import sys, time\n"
-        f"with exclusive({address!r}):\n"
-        "    print('locked', flush=True)\n"
-        "    time.sleep(600)\n"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "locked\n"
-    remover = SPAWN.Process(target=remove_trials, args=(address, ["M1/S1/1"]))
-    remover.start()
-    time.sleep(3)
+    holder = start(hold_the_lock, address)
+    remover = start(remove_one, address)
+    remover.join(1)
+    assert remover.is_alive()
     assert Store(address).keys() == ["M1/S1/1"], "the lock was not respected"
     assert sx.open(address).sizes["trial"] == 1, "readers must go on"
     os.kill(holder.pid, signal.SIGKILL)
-    holder.wait()
-    holder.stdout.close()
+    holder.join(60)
     remover.join(60)
     assert remover.exitcode == 0
     assert Store(address).keys() == []
@@ -104,7 +112,7 @@ def test_a_lock_that_is_held_too_long_is_an_error(address, monkeypatch):
 
     monkeypatch.setattr(module, "LOCK_TIMEOUT_S", 0.1)
     with module.exclusive(address):
-        other = SPAWN.Process(target=expect_locked, args=(address,))
+        other = PROCESSES.Process(target=expect_locked, args=(address,))
         other.start()
         other.join(60)
     assert other.exitcode == 0

@@ -1,15 +1,13 @@
 """Labels that are replaced only if they are what the writer last saw."""
 
-import multiprocessing
 import pickle
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import PROCESSES
 
 import soupxr as sx
 from soupxr.ingest import TrialRow
@@ -18,14 +16,12 @@ from soupxr.store import (
     Conflict,
     PartlyWritten,
     Store,
-    add_trials,
     correct_trial,
     read_annotation,
     remove_trials,
     write_annotations,
 )
 
-SPAWN = multiprocessing.get_context("spawn")
 N_FRAMES = 3 * FRAME_CHUNK + 7
 KEYS = ("M1/S1/0", "M1/S1/1")
 KEY = KEYS[0]
@@ -33,12 +29,9 @@ KILLS = 8
 
 
 @pytest.fixture
-def address(tmp_path):
-    (tmp_path / "videos").mkdir()
-    sx.create(tmp_path / "reach.zarr", tmp_path / "videos")
+def address(address_of):
     rows = [TrialRow("M1", "S1", i, ("a.mp4", "b.mp4"), N_FRAMES - i, 500.0) for i in range(2)]
-    add_trials(str(tmp_path / "reach.zarr"), rows)
-    return str(tmp_path / "reach.zarr")
+    return address_of(*rows)
 
 
 def mask(seed, key=KEY):
@@ -245,34 +238,31 @@ def test_a_new_annotator_who_fails_half_way_is_not_there_and_can_try_again(
     assert (stored(address, "Ben") == -1).all()
 
 
-#: Writes one labelling over the other until it is killed.
-VICTIM = """
-import sys
-sys.path.insert(0, {folder!r})
-from test_expected import KEY, mask
-from soupxr.store import write_annotations
-
-seen, new = mask(0), mask(1)
-while True:
-    write_annotations({address!r}, "Ana", {{KEY: new}}, expected={{KEY: seen}})
-    print("written", flush=True)
-    seen, new = new, seen
-"""
+def write_until_killed(address, told):
+    """Write one labelling over the other."""
+    seen, new = mask(0), mask(1)
+    while True:
+        write_annotations(address, "Ana", {KEY: new}, expected={KEY: seen})
+        told.send("written")
+        seen, new = new, seen
 
 
 @pytest.mark.slow
 def test_killed_at_random_points(address):
     draw = random.Random(20261125)
-    code = VICTIM.format(folder=str(Path(__file__).parent), address=address)
     for _ in range(KILLS):
         seen = read_annotation(address, "Ana", KEY)
         write_annotations(address, "Ana", {KEY: mask(0)}, expected={KEY: seen})
-        victim = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        told, its_end = PROCESSES.Pipe(duplex=False)
+        victim = PROCESSES.Process(target=write_until_killed, args=(address, its_end))
+        victim.start()
+        its_end.close()
         for _ in range(draw.randint(1, 5)):
-            victim.stdout.readline()
+            assert told.recv() == "written"
         victim.kill()
-        assert victim.wait(60) == -signal.SIGKILL
-        victim.stdout.close()
+        victim.join(60)
+        told.close()
+        assert victim.exitcode == -signal.SIGKILL
         labels = stored(address)[:N_FRAMES]
         for now, a, b in zip(*map(blocks, (labels, mask(0), mask(1))), strict=True):
             assert np.array_equal(now, a) or np.array_equal(now, b)
@@ -297,7 +287,7 @@ def count_up(address, place, times):
 
 def test_processes_that_take_turns_lose_nothing(address):
     """All in the same block: whoever overwrote another's would lose a label."""
-    pages = [SPAWN.Process(target=count_up, args=(address, place, 10)) for place in range(3)]
+    pages = [PROCESSES.Process(target=count_up, args=(address, place, 10)) for place in range(3)]
     for page in pages:
         page.start()
     for page in pages:

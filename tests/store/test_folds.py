@@ -26,12 +26,8 @@ def row(key, n_frames):
 
 
 @pytest.fixture
-def address(tmp_path):
-    (tmp_path / "videos").mkdir()
-    sx.create(tmp_path / "reach.zarr", tmp_path / "videos")
-    address = str(tmp_path / "reach.zarr")
-    add_trials(address, [row(key, n) for key, n in LENGTHS.items()])
-    return address
+def address(address_of):
+    return address_of(*(row(key, n) for key, n in LENGTHS.items()))
 
 
 def probability(n_frames, seed=0):

@@ -18,10 +18,8 @@ from soupxr.store import (
 
 
 @pytest.fixture
-def address(tmp_path):
-    (tmp_path / "videos").mkdir()
-    sx.create(tmp_path / "reach.zarr", tmp_path / "videos")
-    return str(tmp_path / "reach.zarr")
+def address(address_of):
+    return address_of()
 
 
 def row(key, n_frames=30, fps=500.0):

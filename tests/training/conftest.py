@@ -38,6 +38,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.spare_curves(monkeypatch)
+
+
 @dataclass(frozen=True)
 class Trained:
     """A store on which one small model of every stage was trained, one run after the other.

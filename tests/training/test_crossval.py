@@ -14,6 +14,7 @@ from training_runs import (
     LENGTH,
     TRIALS,
     put_features,
+    spare_curves,
     spare_resume_files,
     train_features,
     train_sequence,
@@ -30,6 +31,8 @@ from soupxr.training import crossval
 
 FOLDS = 2
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 
 @pytest.fixture(scope="module")
 def judged(trained, tmp_path_factory):
@@ -37,6 +40,7 @@ def judged(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("judged")
     with pytest.MonkeyPatch.context() as patch, sx.set_options(progress=False):
         spare_resume_files(patch)
+        spare_curves(patch)
         ds = runs.copied(trained.store, folder)
         train_features(ds, folder / "models/folded", folds=FOLDS, max_epochs=1)
         ds = ds.soup.feature_extractor.infer(overwrite=True)

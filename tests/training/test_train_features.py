@@ -31,6 +31,8 @@ from soupxr.modes import MODES
 from soupxr.training.clips import VideoClips
 from soupxr.training.tasks import FeatureTask
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 
 @pytest.fixture
 def flow(trained):

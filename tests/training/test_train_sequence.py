@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import training_runs as runs
+from processes import PROCESSES
 from reference import select
 from results import annotate, ethogram
 from training_runs import (
@@ -29,7 +29,9 @@ from training_runs import (
 import soupxr as sx
 from soupxr.models import checkpoint
 from soupxr.training.runfolder import RunFolder
-from soupxr.training.tasks import SequenceTask
+from soupxr.training.tasks import SequenceTask, Task
+
+pytestmark = pytest.mark.usefixtures("no_curves")
 
 
 def provenance(ds, key):
@@ -151,33 +153,25 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(trained, trained_ds, 
     assert_equal_runs(trained.models / "sequence", tmp_path / "x")
 
 
-#: Kills itself in the second epoch.
-VICTIM = """
-import os, signal
-import soupxr as sx
-from soupxr.training.tasks import Task
+def killed_in_the_second_epoch(address, folder):
+    training_step = Task.training_step
 
-training_step = Task.training_step
+    def deadly(self, batch, index):
+        if (self.current_epoch, index) == (1, 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return training_step(self, batch, index)
 
-def deadly(self, batch, index):
-    if (self.current_epoch, index) == (1, 0):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return training_step(self, batch, index)
-
-Task.training_step = deadly
-sx.set_options(progress=False)
-sx.open({address!r}).soup.sequence.train(model_out={folder!r}, **{settings!r})
-"""
+    Task.training_step = deadly
+    sx.set_options(progress=False)
+    train_sequence(sx.open(address), folder)
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_been(trained, trained_ds, tmp_path):
-    code = VICTIM.format(
-        address=trained_ds.attrs["soupxr_store"],
-        folder=str(tmp_path / "x"),
-        settings={**runs.SMALL, **runs.SEQUENCE},
-    )
-    victim = subprocess.run([sys.executable, "-c", code], check=False)
-    assert victim.returncode == -signal.SIGKILL
+    arguments = (trained_ds.attrs["soupxr_store"], tmp_path / "x")
+    victim = PROCESSES.Process(target=killed_in_the_second_epoch, args=arguments)
+    victim.start()
+    victim.join(120)
+    assert victim.exitcode == -signal.SIGKILL
     assert len(history(tmp_path / "x")) == 1
     train_sequence(trained_ds, tmp_path / "x", resume=True)
     assert_equal_runs(trained.models / "sequence", tmp_path / "x")

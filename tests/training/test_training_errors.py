@@ -33,6 +33,8 @@ TRAIN = {
 }
 EVERY_STAGE = pytest.mark.parametrize("train", list(TRAIN.values()))
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 
 def side_video(tmp_path, key):
     animal, session, trial_id = key.split("/")
@@ -234,8 +236,8 @@ def after_the_first_epoch(monkeypatch, act):
 @pytest.mark.parametrize("damage", ["removed", "truncated"])
 def test_a_video_that_is_lost_in_the_middle_of_a_run(ds, tmp_path, monkeypatch, damage):
     settings = {"group": "trial", "batch_size": 4, "training_steps": 8}
-    split = train_flow(ds, tmp_path / "whole", max_epochs=1, **settings).extra["training"]["split"]
-    key = split["training"][0]
+    whole = train_flow(ds, tmp_path / "whole", max_epochs=1, **{**settings, "training_steps": 1})
+    key = whole.extra["training"]["split"]["training"][0]
     video = side_video(tmp_path, key)
 
     def lose():

@@ -127,13 +127,31 @@ def oracle() -> Oracle:
     def decode(path: Path, limit: int | None = None) -> list[int]:
         if (path, limit) not in known:
             some = [] if limit is None else ["-frames:v", limit]
-            decoded = ["-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24"]
-            out = run_ffmpeg("-i", path, *decoded, *some, "-c:v", "rawvideo", "-f", "framecrc", "-")
-            rows = [line for line in out.decode().splitlines() if not line.startswith("#")]
-            known[path, limit] = [int(row.split(",")[5], 16) for row in rows]
+            known[path, limit] = _decoded(path, *some)
         return known[path, limit]
 
     return decode
+
+
+@pytest.fixture(scope="session")
+def some_frames() -> Callable[..., dict[int, int]]:
+    """The same, of these frames and of any from the last of them on; others are only decoded."""
+
+    def decode(path: Path, frames: set[int]) -> dict[int, int]:
+        wanted = "+".join([*(f"eq(n,{n})" for n in sorted(frames)), f"gt(n,{max(frames)})"])
+        checksums = _decoded(path, "-vf", f"select='{wanted}'")
+        assert len(checksums) == len(frames), f"{path} goes on after frame {max(frames)}, or ends"
+        return dict(zip(sorted(frames), checksums, strict=True))
+
+    return decode
+
+
+def _decoded(path: Path, *options: object) -> list[int]:
+    """Checksums of the frames that ffmpeg decodes from the first on."""
+    raw = ["-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24"]
+    out = run_ffmpeg("-i", path, *raw, *options, "-c:v", "rawvideo", "-f", "framecrc", "-")
+    rows = [line for line in out.decode().splitlines() if not line.startswith("#")]
+    return [int(row.split(",")[5], 16) for row in rows]
 
 
 def _children() -> list[psutil.Process]:
