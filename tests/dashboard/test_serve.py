@@ -426,23 +426,26 @@ def test_without_a_browser_the_address_is_told(start, monkeypatch, caplog):
 def test_ctrl_c_ends_it_quietly(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
+        # What runs in the background of a shell, tests included, is started with Ctrl+C ignored.
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import panel as pn\n"
         "from soupxr.dashboard.serve import serve\n"
         "server = serve(lambda: pn.pane.HTML('here'), open_browser=False)\n"
         "print('after:', server, flush=True)\n"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
+    ) as process:
         told = process.stderr.readline()  # it stays, and says where it is
         url = re.search(r"http://\S+/", told)[0]
         with urllib.request.urlopen(url, timeout=20) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert "stopped" in out
     assert err == ""
     assert process.returncode == 0
