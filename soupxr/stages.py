@@ -92,8 +92,10 @@ class FlowGenerator:
         preprocessing : {"antialias", "plain"}, optional
             How frames are resized. Default: that of ``model_in``, else ``"antialias"``.
         augmentation : Augmentation, optional
-            Random changes of training pictures; default is
-            ``soupxr.training.augment.Augmentation()``.
+            Random changes of training pictures. Default:
+            ``soupxr.training.augment.Augmentation()``, for the flow generator with ``drift=1.0``:
+            the whole picture moves within a clip. From still cameras alone a generator learns that
+            nothing moves.
         group : {"animal", "session", "trial"}, optional
             What is kept together when trials are divided into a training and a validation part.
             Default: animals where there are at least two, else sessions, else trials.
