@@ -6,9 +6,14 @@ Python, torch and the rest take seconds to import, which every process would spe
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
+import time
 from multiprocessing.context import BaseContext
+from types import ModuleType
 
-__all__ = ["PROCESSES"]
+__all__ = ["PROCESSES", "kill_after"]
 
 #: What the first of them imports. None of it starts a thread, which a fork would lose.
 IMPORTED_ONCE = [
@@ -30,3 +35,20 @@ def _context() -> BaseContext:
 
 #: As ``multiprocessing`` itself: ``PROCESSES.Process(target=…, args=…)``.
 PROCESSES = _context()
+
+
+def kill_after(module: ModuleType, writes: int, delay: float) -> None:
+    """Let this process kill itself, ``delay`` seconds after a module's so manyth ``write``."""
+    write, left = module.write, [writes]
+
+    def die() -> None:
+        time.sleep(delay)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def counting(*arguments: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            threading.Thread(target=die, daemon=True).start()
+        write(*arguments)
+
+    module.write = counting  # type: ignore[attr-defined]

@@ -52,7 +52,6 @@ class FeatureNetwork:
     def __init__(self, model: HiddenTwoStream, device: torch.device, precision: str) -> None:
         self.mode, self.window, self.device = model.mode, model.window, device
         self.dtype = DTYPES[precision]
-        self._is_volume = model.mode.layout == "volume"
         self.model = frozen_copy(model, model.mode.layout)
         # Typed so, because each mode has others.
         self._generator: Any = self.model.flow_generator
@@ -60,7 +59,7 @@ class FeatureNetwork:
         self.model.to(device)
         for part in (self._generator, self._backbone, self.model.flow_classifier[0]):
             part.to(self.dtype)
-        self._first = self._shared() if self._is_volume else None
+        self._first = self._shared() if model.mode.layout == "volume" else None
 
     def __call__(self, frames: Tensor, every: int = 1) -> FeatureTensors:
         """Features of windows of these frames.

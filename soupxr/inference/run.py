@@ -192,8 +192,10 @@ def _on_this_machine(tasks: list[Task], report: Report) -> list[Outcome]:
     more memory. A GPU is faster than one decoder; several trials then take turns on it.
     """
     at_once = trials_at_once(tasks)
-    fitting = dask.local.get_sync if at_once == 1 else dask.threaded.get
-    scheduler = dask.base.get_scheduler() or fitting
+    scheduler, threads = dask.base.get_scheduler(), {}
+    if scheduler is None and at_once > 1:
+        scheduler, threads = dask.threaded.get, {"num_workers": at_once}
+    scheduler = scheduler or dask.local.get_sync
     in_process = scheduler in (dask.local.get_sync, dask.threaded.get)
     job = dask.delayed(_Reporting(report) if in_process else process)
 
@@ -206,7 +208,6 @@ def _on_this_machine(tasks: list[Task], report: Report) -> list[Outcome]:
         # A graph of all trials at once would take dask longer than some of them.
         for start in range(0, len(tasks), WAVE):
             wave = [job(task) for task in tasks[start : start + WAVE]]
-            threads = {"num_workers": at_once} if scheduler is fitting and at_once > 1 else {}
             outcomes += dask.compute(*wave, scheduler=scheduler, **threads)
     return outcomes
 

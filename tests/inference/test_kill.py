@@ -3,13 +3,12 @@
 import os
 import random
 import signal
-import threading
 import time
 
 import numpy as np
 import psutil
 import pytest
-from processes import PROCESSES
+from processes import PROCESSES, kill_after
 
 import soupxr as sx
 
@@ -25,19 +24,7 @@ def infer_until_killed(address, models, writes, delay, options, ready):
     """Infer, and be killed a little after the given number of writes to the store."""
     from soupxr.store import results
 
-    write, left = results.write, [writes]
-
-    def die():
-        time.sleep(delay)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def counting(*arguments):
-        left[0] -= 1
-        if left[0] == 0:
-            threading.Thread(target=die, daemon=True).start()
-        write(*arguments)
-
-    results.write = counting
+    kill_after(results, writes, delay)
     sx.set_options(progress=False)
     ready.send("ready")
     sx.open(address).soup.infer("fast", **models, **options)

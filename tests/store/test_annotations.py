@@ -1,14 +1,11 @@
 """Labels in the store: nobody's are lost, and an annotator is there whole or not at all."""
 
-import os
 import random
 import signal
-import threading
-import time
 
 import numpy as np
 import pytest
-from processes import PROCESSES
+from processes import PROCESSES, kill_after
 
 import soupxr as sx
 from soupxr.ingest import TrialRow
@@ -162,19 +159,7 @@ def annotate_until_killed(address, name, seed, writes, delay):
     """Annotate as somebody new, and be killed a little after the given number of writes."""
     from soupxr.store import annotations
 
-    write, left = annotations.write, [writes]
-
-    def die():
-        time.sleep(delay)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def counting(*arguments):
-        left[0] -= 1
-        if left[0] == 0:
-            threading.Thread(target=die, daemon=True).start()
-        write(*arguments)
-
-    annotations.write = counting
+    kill_after(annotations, writes, delay)
     annotations.write_annotations(address, name, masks(seed))
 
 
