@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ class Page(JSComponent):
     def __init__(self, receive: Callable[[Message], None]) -> None:
         super().__init__(sizing_mode="stretch_width")  # type: ignore[no-untyped-call]
         self._receive = receive
+        self._sending = threading.Lock()
         self._kept: object = None
 
     def keep(self, owner: object) -> None:
@@ -42,7 +44,9 @@ class Page(JSComponent):
 
     def send(self, kind: str, /, **fields: Any) -> None:
         """Tell the browser something; may be called from any thread."""
-        self._send_msg({"type": kind, **fields})
+        # A notebook gets a message in pieces, which must not mix with those of another.
+        with self._sending:
+            self._send_msg({"type": kind, **fields})
 
     def _handle_msg(self, data: Any) -> None:
         """Hand on what the browser said; called by Panel."""
