@@ -16,6 +16,7 @@ from soupxr.stages import FeatureExtractor, FlowGenerator, SequenceModel
 if TYPE_CHECKING:
     import os
 
+    import distributed
     import numpy.typing as npt
     import pandas as pd
 
@@ -259,6 +260,12 @@ class SoupAccessor:
             How frames are resized; see :meth:`infer`.
         progress : bool, optional
             Show a bar over frames; default is the option ``progress``.
+        client : distributed.Client, optional
+            Spread the trials over this cluster's workers. Default: the client that is active, if
+            there is one; else this process does it.
+        log : path, optional
+            Append to this file a line of JSON for the start of the run, for each trial, and for
+            the end.
 
         Returns
         -------
@@ -506,12 +513,16 @@ class SoupAccessor:
         every: int = 1,
         errors: Literal["raise", "warn"] = "raise",
         progress: bool | None = None,
+        client: distributed.Client | None = None,
+        log: PathLike | None = None,
     ) -> xr.Dataset:
         """Infer ethograms for every selected trial that is not complete.
 
         Video → features → probabilities → ethogram, trial by trial, on the active dask scheduler.
         Each trial is committed when it is whole: the call can be killed at any moment and goes on
         where it was when it is made again. A complete trial is skipped without a look at its video.
+        Two runs on one store share its trials: one that another run is at work on is left to that
+        run, and waited for at the end.
 
         Parameters
         ----------
@@ -595,6 +606,8 @@ class SoupAccessor:
                 every=every,
                 errors=errors,
                 progress=progress,
+                client=client,
+                log=log,
             ),
         )
 

@@ -16,6 +16,8 @@ import xarray as xr
 if TYPE_CHECKING:
     import os
 
+    import distributed
+
     from soupxr.models.checkpoint import Checkpoint
     from soupxr.training.augment import Augmentation
 
@@ -294,6 +296,8 @@ class FeatureExtractor:
         every: int = 1,
         errors: Literal["raise", "warn"] = "raise",
         progress: bool | None = None,
+        client: distributed.Client | None = None,
+        log: PathLike | None = None,
     ) -> xr.Dataset:
         """Extract and store features; parameters as :meth:`~soupxr.accessor.SoupAccessor.infer`.
 
@@ -320,6 +324,8 @@ class FeatureExtractor:
                 every=every,
                 errors=errors,
                 progress=progress,
+                client=client,
+                log=log,
             ),
         )
 
@@ -420,6 +426,8 @@ class SequenceModel:
         device: str | None = None,
         errors: Literal["raise", "warn"] = "raise",
         progress: bool | None = None,
+        client: distributed.Client | None = None,
+        log: PathLike | None = None,
     ) -> xr.Dataset:
         """Make probabilities and ethograms from stored features; no video is read.
 
@@ -440,5 +448,7 @@ class SequenceModel:
                 device=device,
                 errors=errors,
                 progress=progress,
+                client=client,
+                log=log,
             ),
         )

@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import subprocess
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -206,3 +207,27 @@ def models(tmp_path_factory: pytest.TempPathFactory):
         return paths
 
     return make
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[str]:
+    """An S3 server on this machine, and its address."""
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of a bucket of the test's own; the environment says how to reach it."""
+    boto3 = pytest.importorskip("boto3")
+    told = {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1"}
+    told |= {"ENDPOINT_URL": _s3_server, "ALLOW_HTTP": "true"}
+    for name, value in told.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    name = f"lab-{uuid.uuid4().hex}"
+    boto3.client("s3", endpoint_url=_s3_server, region_name="us-east-1").create_bucket(Bucket=name)
+    return f"s3://{name}"

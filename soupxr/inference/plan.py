@@ -58,10 +58,14 @@ class Request:
     every: int = 1
     errors: str = "raise"
     progress: bool | None = None
+    client: Any = None
+    log: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         _one_of("features", self.features, KEEPS if len(self.stages) > 1 else KEEPS[:2])
         _one_of("errors", self.errors, ("raise", "warn"))
+        if self.client is not None and not hasattr(self.client, "scheduler_info"):
+            raise ArgumentError(expected("client", "a distributed.Client", self.client))
         if self.preprocessing is not None:
             _one_of("preprocessing", self.preprocessing, STYLES)
         if self.precision is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,19 +24,22 @@ from soupxr.inference.engine import FeatureEngine, choose_device
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing, Statistics
 from soupxr.inference.provenance import Record, features_part, sequence_part
-from soupxr.inference.roles import Role
 from soupxr.inference.sequence import class_probabilities
+from soupxr.inference.standing import made_otherwise
 from soupxr.inference.stream import Behind, blocks_of, look_ahead
+from soupxr.inference.task import Outcome, Report, Task
+from soupxr.inference.versions import check_version
 from soupxr.ingest import resolve_video
 from soupxr.models import checkpoint
 from soupxr.models.tgmj import TGMJ
 from soupxr.models.two_stream import HiddenTwoStream
-from soupxr.schema import FEATURE_CHUNK
+from soupxr.schema import FEATURE_CHUNK, Status
 from soupxr.store import Overtaken, Store, StoredTrial, TrialResults, correct_trial
+from soupxr.store.leases import Held, Lease, take
 from soupxr.video import VideoInfo, VideoReader, lazy_frames, probe
 from soupxr.video.fingerprint import fingerprint
 
-__all__ = ["Outcome", "Task", "forget_models", "process"]
+__all__ = ["forget_models", "process"]
 
 log = logging.getLogger(__name__)
 
@@ -43,75 +48,79 @@ STATISTICS_STRIDE = 10
 #: Mantissa bits of float16.
 HALF_PRECISION_BITS = 10
 
-Report = Callable[[int], object]
+#: Processes that may die over a trial before it is given up.
+MOST_DEATHS = 3
+
 FeatureStream = Generator[npt.NDArray[np.float32], None, None]
 
 #: Trials that dask runs in several threads wait for one loading instead of each doing it.
 _LOADING = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is to be done with one trial; travels to whichever worker does it.
-
-    The roles say what part the trial had in training the plan's models.
-    """
-
-    address: str
-    data_root: str
-    key: str
-    plan: Plan
-    redo_features: bool
-    feature_role: Role
-    sequence_role: Role
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How it went.
-
-    Parameters
-    ----------
-    n_frames : int
-        Frames that were worked on.
-    error : str or None
-        Why the trial failed.
-    notes : tuple of str
-        What the user should know although it did not fail.
-    """
-
-    key: str
-    n_frames: int
-    seconds: float
-    error: str | None = None
-    notes: tuple[str, ...] = ()
-
-
 def process(task: Task, report: Report | None = None) -> Outcome:
     """Infer one trial and commit it; a failure is recorded in the store and in the outcome.
+
+    A trial that another run is at work on is left alone; one that it has done meanwhile, too.
 
     Parameters
     ----------
     report : callable, optional
         Told how many more frames are done, now and then.
+
+    Raises
+    ------
+    VersionMismatch
+        If the task was made by another version of soupxr.
     """
+    check_version(task.version)
     started = time.perf_counter()
     work = _Work(task, report or (lambda _: None))
+    held, error = None, None
+    try:
+        lease = take(task.address, f"{task.plan.mode.name} of {task.key}", task.dead)
+        if isinstance(lease, Held):
+            held = lease
+        else:
+            with lease:
+                error = _under_lease(task, work, lease)
+    except Exception as failure:  # no lease can be had: the store is gone, or cannot be written
+        error = _recorded(task, _reason(failure))
+    return Outcome(
+        key=task.key,
+        n_frames=work.n_frames,
+        seconds=time.perf_counter() - started,
+        error=error,
+        notes=tuple(work.notes),
+        held=held,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def _under_lease(task: Task, work: _Work, lease: Lease) -> str | None:
+    """Work on the trial that is ours now; say why it failed, or None."""
+    if lease.deaths >= MOST_DEATHS:
+        return _recorded(
+            task,
+            f"{lease.deaths} processes in a row died while they worked on this trial, most likely "
+            "for want of memory. Look at the video; on a smaller batch_size it may go well.",
+        )
     try:
         work.run()
-        error = None
     except Overtaken as overtaken:
         work.notes.append(f"{overtaken}; this one was left to it")
-        error = None
     except Exception as failure:
-        error = _reason(failure)
         log.debug("trial %s failed", task.key, exc_info=True)
-        try:
-            TrialResults(Store(task.address), task.plan.mode.name, task.key).fail(error)
-        except (StoreError, OSError) as unwritable:
-            error = f"{error} (and this could not be recorded: {unwritable})"
-    seconds = time.perf_counter() - started
-    return Outcome(task.key, work.n_frames, seconds, error, tuple(work.notes))
+        return _recorded(task, _reason(failure))
+    return None
+
+
+def _recorded(task: Task, reason: str) -> str:
+    """Write down in the store why a trial failed."""
+    try:
+        TrialResults(Store(task.address), task.plan.mode.name, task.key).fail(reason)
+    except (StoreError, OSError) as unwritable:
+        return f"{reason} (and this could not be recorded: {unwritable})"
+    return reason
 
 
 def _reason(failure: Exception) -> str:
@@ -138,6 +147,9 @@ class _Work:
         self._open()
         trial = self.store.trial(self.key)
         self.n_frames = trial.n_frames
+        if not self.task.redo and self._is_done(trial):
+            self.report(trial.n_frames)
+            return
         if self.plan.feature is None:
             features = self._stored_features(trial)
         else:
@@ -154,6 +166,11 @@ class _Work:
         self.store = Store(self.address)
         self.results = TrialResults(self.store, self.plan.mode.name, self.key)
         self.record = Record.parse(self.results.provenance)
+
+    def _is_done(self, trial: StoredTrial) -> bool:
+        """Whether another run, or a process that died right after, has done it meanwhile."""
+        (mark,) = self.store.statuses(self.plan.mode.name, [trial.slot])
+        return made_otherwise(self.store, trial.slot, Status(int(mark)), self.plan) is not None
 
     # -------------------------------------------------------------- features
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
@@ -13,6 +13,8 @@ from urllib.request import url2pathname
 from filelock import FileLock, Timeout
 
 from soupxr.errors import ArgumentError, StoreError, expected
+from soupxr.store.leases import waiting_for
+from soupxr.store.objects import is_object_store
 
 LOCK_TIMEOUT_S = 600.0
 
@@ -32,12 +34,30 @@ def is_url(address: str) -> bool:
     return "://" in address
 
 
+#: Makes sure that the right to change which trials there are was not lost meanwhile.
+Check = Callable[[], None]
+
+
 @contextmanager
-def exclusive(address: str) -> Iterator[None]:
+def exclusive(address: str) -> Iterator[Check]:
     """Let one process at a time change which trials there are.
 
-    For a store behind a URL, this holds among the processes of one machine only.
+    Yields
+    ------
+    callable
+        To be called before the write that makes the change count.
     """
+    if is_object_store(address):
+        with waiting_for(address, "adding or removing trials", LOCK_TIMEOUT_S) as lease:
+            yield lease.check
+    else:
+        with _locked(address):
+            yield lambda: None
+
+
+@contextmanager
+def _locked(address: str) -> Iterator[None]:
+    """Hold a lock of the operating system; of one machine only, for a URL."""
     path = lock_path(address)
     # The operating system drops this lock when its process ends, however it ends.
     lock = FileLock(path, timeout=LOCK_TIMEOUT_S, mode=0o666)

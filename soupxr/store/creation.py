@@ -17,7 +17,8 @@ from soupxr.errors import ArgumentError, StoreError, expected
 from soupxr.ingest import compile_pattern
 from soupxr.modes import BEHAVIORS, MODES
 from soupxr.store.address import is_url, store_address
-from soupxr.store.zarrs import array_of, make_array, write
+from soupxr.store.objects import telling_of_objects, zarr_store
+from soupxr.store.zarrs import array_of, make_array, open_group, write
 
 JOINS = ("equal", "pad")
 
@@ -51,7 +52,7 @@ def create(
         "pattern": pattern,
     }
     if is_url(address):
-        _fill_new(address, labels, attrs)
+        _create_in_place(address, labels, attrs)
     else:
         _create_whole(Path(address), labels, attrs)
     return address
@@ -87,10 +88,25 @@ def _create_whole(path: Path, labels: Mapping[str, Sequence[str]], attrs: dict[s
         shutil.rmtree(workplace, ignore_errors=True)
 
 
+def _create_in_place(
+    address: str, labels: Mapping[str, Sequence[str]], attrs: dict[str, Any]
+) -> None:
+    """Make the store where nothing can be renamed; a half-made one is none of ours."""
+    try:
+        with telling_of_objects(address):
+            _fill_new(address, labels, {})
+            open_group(address).attrs.update(attrs)
+    except FileExistsError:
+        raise StoreError(
+            f"{address}: expected nothing there, but there is one or a part of one. "
+            "Open it with soupxr.open(...), or delete it, or choose another name."
+        ) from None
+
+
 def _fill_new(address: str, labels: Mapping[str, Sequence[str]], attrs: dict[str, Any]) -> None:
     sizes = {name: len(names) for name, names in labels.items()}
     sizes |= {"trial": 0, "annotator": 0, "frame": 0}
-    group = zarr.open_group(address, mode="w-", zarr_format=3, attributes=attrs)
+    group = zarr.open_group(zarr_store(address), mode="w-", zarr_format=3, attributes=attrs)
     for name, variable in schema.VARIABLES.items():
         make_array(group, name, variable, sizes)
     for name, names in labels.items():

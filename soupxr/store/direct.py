@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soupxr.store.address import is_url
+from soupxr.store.objects import is_object_store, numbered_below
 from soupxr.store.zarrs import Array
 
 __all__ = ["slots_with_labels", "text_at", "texts", "trial_rows"]
@@ -87,6 +88,9 @@ def trial_rows(
 
 def slots_with_labels(address: str, array: Array, row: int) -> list[int]:
     """Places of the trials of which anything of an annotator's is on disk."""
+    if is_object_store(address):
+        there = numbered_below(address, f"{array.path}/c/{row}")
+        return sorted(slot for slot in there if slot < array.shape[1])
     if is_url(address):
         return list(range(array.shape[1]))
     # A chunk that was never written is absent.

@@ -18,10 +18,13 @@ from soupxr.errors import StoreError
 from soupxr.schema import Status
 from soupxr.store.address import is_url
 from soupxr.store.direct import text_at, texts, trial_rows
+from soupxr.store.objects import is_object_store, numbered_below
 from soupxr.store.zarrs import Array, array_of, dims_of, open_group
 
 #: Parents of groups that are made when they are first needed; see :meth:`Store.optional_groups`.
 OPTIONAL = ("out_of_fold", "frames")
+#: Requests to an object store at the same time, where many small ones are due.
+REQUESTS = 128
 
 
 @dataclass(frozen=True)
@@ -132,15 +135,32 @@ class Store:
         """Status codes at these places."""
         row = self.mode_index(mode)
         if is_url(self.address):
-            return np.asarray(self.arrays["status"][row])[list(slots)]
+            return self._marks(row, slots)
         return _read_marks(Path(self.address, "status", "c", str(row)), slots)
+
+    def _marks(self, row: int, slots: Sequence[int]) -> npt.NDArray[np.int8]:
+        """Status marks of a store behind a URL."""
+        array, wanted = self.arrays["status"], np.asarray(slots, dtype=np.intp)
+        marks = np.full(len(wanted), Status.NONE, dtype=np.int8)
+        written = np.ones(len(wanted), dtype=bool)
+        if is_object_store(self.address):
+            written = np.isin(wanted, list(numbered_below(self.address, f"status/c/{row}")))
+        there = wanted[written]
+        if there.size:
+            # Each is an object of one byte: what takes time is waiting, which can be shared.
+            with zarr.config.set({"async.concurrency": REQUESTS}):
+                marks[written] = array.vindex[np.full(there.size, row), there]
+        return marks
 
     def labelled(self, annotators: Sequence[str], slots: Sequence[int]) -> npt.NDArray[np.bool_]:
         """Whether any of these annotators has labelled something of the trials at these places."""
         names, array = self.labels("annotator"), self.arrays["annotation"]
         found = np.zeros(len(slots), dtype=bool)
         for row in (names.index(name) for name in annotators):
-            if is_url(self.address):
+            if is_object_store(self.address):
+                prefix = f"annotation/c/{row}"
+                found |= np.isin(slots, list(numbered_below(self.address, prefix)))
+            elif is_url(self.address):
                 labels = (np.asarray(array[row, slot]) for slot in slots)
                 found |= [bool((one != array.fill_value).any()) for one in labels]
             else:

@@ -10,7 +10,7 @@ import numpy as np
 from soupxr.errors import StoreError
 from soupxr.ingest import TrialRow
 from soupxr.schema import Status
-from soupxr.store.address import exclusive
+from soupxr.store.address import Check, exclusive
 from soupxr.store.lookup import Store
 from soupxr.store.zarrs import as_column, axis_of, dims_of, write
 
@@ -32,7 +32,7 @@ def add_trials(address: str, rows: Sequence[TrialRow], experiment: str = "") -> 
     StoreError
         If another process added one of them meanwhile, or the store cannot be written.
     """
-    with exclusive(address):
+    with exclusive(address) as check:
         store = Store(address)
         known = store.slot_of_each_key()
         there = [row.key for row in rows if row.key in known]
@@ -41,10 +41,10 @@ def add_trials(address: str, rows: Sequence[TrialRow], experiment: str = "") -> 
                 f"{', '.join(there)}: expected new trials, but another process added these "
                 "meanwhile; nothing was added."
             )
-        _append(store, rows, experiment)
+        _append(store, rows, experiment, check)
 
 
-def _append(store: Store, rows: Sequence[TrialRow], experiment: str) -> None:
+def _append(store: Store, rows: Sequence[TrialRow], experiment: str, check: Check) -> None:
     first = store.arrays["trial"].shape[0]
     last = first + len(rows)
     _grow(store, "frame", max(row.n_frames for row in rows))
@@ -61,6 +61,7 @@ def _append(store: Store, rows: Sequence[TrialRow], experiment: str) -> None:
     }
     for name, values in columns.items():
         write(store.arrays[name], slice(first, last), as_column(name, values))
+    check()
     # The key array is the last to grow: only now are there more trials.
     _grow(store, "trial", last)
     keys = as_column("trial", [row.key for row in rows])
@@ -69,11 +70,12 @@ def _append(store: Store, rows: Sequence[TrialRow], experiment: str) -> None:
 
 def remove_trials(address: str, keys: Iterable[str]) -> None:
     """Remove trials and free their data; the place of a removed trial is never used again."""
-    with exclusive(address):
+    with exclusive(address) as check:
         store = Store(address)
         slots = store.slots(keys)
         column = np.asarray(store.arrays["trial"][...]).astype(object)
         column[slots] = ""
+        check()
         write(store.arrays["trial"], ..., column)
         for slot in slots:
             _clear(store, slot)

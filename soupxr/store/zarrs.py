@@ -12,6 +12,7 @@ from zarr.codecs import BloscCodec, ZstdCodec
 
 from soupxr.errors import StoreError
 from soupxr.schema import VARIABLES, Variable
+from soupxr.store.objects import telling_of_objects, zarr_store
 
 Array = zarr.Array[Any]
 
@@ -29,7 +30,8 @@ CODECS: dict[str | None, Any] = {
 def open_group(address: str) -> zarr.Group:
     """Open a store's group, with every message that its absence deserves."""
     try:
-        return zarr.open_group(address, mode="r+")
+        with telling_of_objects(address):
+            return zarr.open_group(zarr_store(address), mode="r+")
     except FileNotFoundError:
         raise StoreError(
             f"{address}: expected a soupxr store, but there is none. "
@@ -64,7 +66,8 @@ def make_array(group: zarr.Group, name: str, variable: Variable, sizes: Mapping[
 def write(array: Array, index: Any, values: Any) -> None:
     """The one assignment through which everything reaches the disk."""
     try:
-        array[index] = values
+        with telling_of_objects(str(array.store_path)):
+            array[index] = values
     except OSError as error:
         raise StoreError(
             f"{array.store_path}: cannot be written ({error}). "

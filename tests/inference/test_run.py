@@ -359,7 +359,7 @@ def test_any_dask_scheduler_gives_the_same(new_store, models):
 
 def test_trials_that_take_turns_on_a_device_give_the_same(new_store, models, monkeypatch):
     ds = new_store(*TRIALS)
-    monkeypatch.setattr("soupxr.inference.run.trials_at_once", lambda tasks: 3)
+    monkeypatch.setattr("soupxr.inference.here.trials_at_once", lambda tasks: 3)
     ds = ds.soup.infer("fast", **models())
     plain = new_store(*TRIALS, name="plain.zarr")
     monkeypatch.undo()

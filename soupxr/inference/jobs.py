@@ -1,0 +1,80 @@
+"""Which trials of a selection are to be worked on, and which are done."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import soupxr
+from soupxr.errors import SoupWarning
+from soupxr.inference.plan import Planned, Request
+from soupxr.inference.standing import made_otherwise
+from soupxr.inference.task import Task
+from soupxr.schema import Status
+from soupxr.store import Store, StoredTrial
+
+__all__ = ["Jobs"]
+
+
+class Jobs:
+    """Sorts trials into those to do and those to skip.
+
+    Attributes
+    ----------
+    tasks : list of Task
+        Those to do.
+    n_frames : int
+        Frames that these have, all together.
+    skipped : int
+        Trials that are done.
+    """
+
+    def __init__(self, store: Store, root: str, mode: str, request: Request) -> None:
+        self.store, self.root, self.mode, self.request = store, root, mode, request
+        self.tasks: list[Task] = []
+        self.n_frames = 0
+        self.skipped = 0
+        self._changed: dict[str, list[str]] = {}
+
+    def consider(self, trial: StoredTrial, status: Status, planned: Planned) -> None:
+        """Put one trial into the place where it belongs."""
+        other = made_otherwise(self.store, trial.slot, status, planned.plan)
+        if other is None or self.request.overwrite:
+            self.tasks.append(self._task(trial, planned))
+            self.n_frames += trial.n_frames
+            return
+        self.skipped += 1
+        if other:
+            self._changed[trial.key] = other
+
+    def _task(self, trial: StoredTrial, planned: Planned) -> Task:
+        redo = self.request.overwrite
+        return Task(
+            address=self.store.address,
+            data_root=self.root,
+            key=trial.key,
+            plan=planned.plan,
+            version=soupxr.__version__,
+            redo=redo,
+            redo_features=redo and self.request.stages == ("features",),
+            feature_role=planned.feature_roles.of(trial.key),
+            sequence_role=planned.sequence_roles.of(trial.key),
+        )
+
+    def warn_of_changes(self) -> None:
+        """Tell, once, of trials whose results another request made."""
+        if self._changed:
+            what = sorted({name for names in self._changed.values() for name in names})
+            warnings.warn(
+                f"{len(self._changed)} complete trial(s) were skipped although they were made with "
+                f"other settings than asked for now ({', '.join(what)}): "
+                f"{_some(self._changed)}. Pass overwrite=True to redo them.",
+                SoupWarning,
+                stacklevel=4,
+            )
+
+
+def _some(keys: Iterable[str], most: int = 5) -> str:
+    names = list(keys)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

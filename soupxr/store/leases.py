@@ -1,0 +1,302 @@
+"""Leases: who is at work on what, so that two runs do not do the same twice.
+
+A lease is a small text beside the store. Its holder writes it anew every ten seconds, with a
+count; whoever finds it and sees the same text for a minute takes it over. So no two clocks are
+ever compared, and none may be wrong. On one machine the dead are known at once, by their process.
+
+A lease saves work; it does not guard data. A holder who was thought dead and wakes up again (a
+laptop that slept) finds out when it next writes its sign of life, and results are guarded by their
+provenance (:class:`soupxr.store.results.Overtaken`).
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+
+import psutil
+
+from soupxr.errors import StoreError
+from soupxr.store.notes import Notes, notes_of
+
+__all__ = ["PATIENCE_S", "Held", "Lease", "Lost", "take", "waiting_for"]
+
+log = logging.getLogger(__name__)
+
+#: Between two signs of life.
+BEAT_S = 10.0
+#: Without one for so long, a holder is taken for dead.
+PATIENCE_S = 60.0
+#: Between two looks at a lease that is waited for.
+LOOK_S = 0.5
+
+
+class Lost(StoreError):
+    """Somebody took a lease over because its holder gave no sign of life."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease.
+
+    Parameters
+    ----------
+    machine : str
+        Where process numbers mean what they mean here.
+    deaths : int
+        Holders that died before this one, one after the other.
+    beat : int
+        Signs of life so far.
+    """
+
+    what: str
+    user: str
+    host: str
+    machine: str
+    pid: int
+    token: str
+    deaths: int = 0
+    beat: int = 0
+
+    def dump(self) -> str:
+        """Text of the lease."""
+        return json.dumps(asdict(self))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is known to be dead: of this machine, and its process is not there."""
+        return self.machine == _machine() and not psutil.pid_exists(self.pid)
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.host} (process {self.pid})"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease that somebody else has.
+
+    Parameters
+    ----------
+    text : str
+        As it stands; the same a minute later, nobody is there any more.
+    who : str
+        For people.
+    """
+
+    text: str
+    who: str
+
+
+class Lease:
+    """A lease of this process; release it, or use it as a context manager.
+
+    Attributes
+    ----------
+    deaths : int
+        How many holders in a row died over the same work.
+    """
+
+    def __init__(self, notes: Notes, name: str, holder: Holder) -> None:
+        self._notes, self._name, self._holder = notes, name, holder
+        self._writing = threading.Lock()
+        self._is_lost = False
+        self.deaths = holder.deaths
+        _HEART.add(self)
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def check(self) -> None:
+        """Make sure that it is still ours.
+
+        Raises
+        ------
+        Lost
+            If it is not.
+        """
+        self._is_lost = self._is_lost or not self.beat()
+        if self._is_lost:
+            raise Lost(
+                f"{self._holder.what}: this process gave no sign of life for a minute, and another "
+                "one went on in its place. Look at what is there, and start again."
+            )
+
+    def beat(self) -> bool:
+        """Give a sign of life; False where somebody else holds the lease now."""
+        with self._writing:
+            following = replace(self._holder, beat=self._holder.beat + 1)
+            if self._is_lost or not self._notes.replace(
+                self._name, self._holder.dump(), following.dump()
+            ):
+                self._is_lost = True
+            else:
+                self._holder = following
+            return not self._is_lost
+
+    def release(self) -> None:
+        """Give it back."""
+        _HEART.drop(self)
+        with self._writing:
+            if not self._is_lost:
+                # A lease that stays behind is taken over a minute later; work is not lost by it.
+                with suppress(OSError, StoreError):
+                    self._notes.remove(self._name, self._holder.dump())
+
+
+class _Heart:
+    """Gives the signs of life of all leases of this process, in a thread, while there are any."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._leases: set[Lease] = set()
+        self._beats = False
+
+    def add(self, lease: Lease) -> None:
+        with self._changed:
+            self._leases.add(lease)
+            if not self._beats:
+                self._beats = True
+                threading.Thread(target=self._run, name="soupxr-leases", daemon=True).start()
+
+    def drop(self, lease: Lease) -> None:
+        with self._changed:
+            self._leases.discard(lease)
+
+    def _run(self) -> None:
+        while leases := self._wait():
+            for lease in leases:
+                try:
+                    if not lease.beat():
+                        self.drop(lease)
+                except (OSError, StoreError) as error:
+                    log.warning("a sign of life could not be written: %s", error)
+
+    def _wait(self) -> list[Lease]:
+        """Leases after the next pause; none where there are none, and the thread may end."""
+        with self._changed:
+            self._changed.wait(BEAT_S)
+            self._beats = bool(self._leases)
+            return list(self._leases)
+
+
+_HEART = _Heart()
+# A forked child holds none of its parent's leases, and has none of its threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HEART.__init__)  # type: ignore[misc]
+
+
+def take(address: str, what: str, dead: str | None = None) -> Lease | Held:
+    """Take the lease of a piece of work, or say who has it.
+
+    Parameters
+    ----------
+    address : str
+        The store.
+    what : str
+        The work, in words that are the same for everybody.
+    dead : str, optional
+        Text of a holder that was seen to be dead; see :attr:`Held.text`.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    notes, name = notes_of(address), _name(what)
+    me = _me(what)
+    while not notes.create(name, me.dump()):
+        found = notes.read(name)
+        if found is None:
+            continue  # given back meanwhile
+        holder = _parse(found)
+        if found == dead or (holder is not None and holder.is_gone):
+            deaths = 1 + (0 if holder is None else holder.deaths)
+            me = replace(me, deaths=deaths)
+            if notes.replace(name, found, me.dump()):
+                break
+        else:
+            return Held(found, "somebody" if holder is None else str(holder))
+    return Lease(notes, name, me)
+
+
+@contextmanager
+def waiting_for(address: str, what: str, timeout: float) -> Iterator[Lease]:
+    """Hold a lease, after waiting for whoever has it.
+
+    Raises
+    ------
+    StoreError
+        If that takes longer than ``timeout`` (s).
+    """
+    lease = _wait(address, what, timeout)
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def _wait(address: str, what: str, timeout: float) -> Lease:
+    started = since = time.monotonic()
+    last, dead = None, None
+    while isinstance(found := take(address, what, dead), Held):
+        now = time.monotonic()
+        if found.text != last:
+            last, since = found.text, now
+        dead = last if now - since > PATIENCE_S else None
+        if now - started > timeout:
+            raise StoreError(
+                f"{address}: {found.who} has been {what} for {timeout / 60:.0f} minutes. "
+                "Wait until they are done, or end that process."
+            )
+        time.sleep(LOOK_S)
+    return found
+
+
+def _me(what: str) -> Holder:
+    host = socket.gethostname()
+    return Holder(what, _user(), host, _machine(), os.getpid(), uuid.uuid4().hex)
+
+
+@cache
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return "somebody"
+
+
+@cache
+def _machine() -> str:
+    """Name of a machine; containers with process numbers of their own have one of their own."""
+    try:
+        processes = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        processes = ""
+    return f"{socket.gethostname()} {uuid.getnode():x} {processes}"
+
+
+def _parse(text: str) -> Holder | None:
+    """Who wrote this; None where it is nothing of ours."""
+    try:
+        return Holder(**json.loads(text))
+    except (TypeError, ValueError):
+        return None
+
+
+def _name(what: str) -> str:
+    """A file's name: animals may be called as no file may be."""
+    return hashlib.sha256(what.encode()).hexdigest()[:32]

@@ -1,0 +1,138 @@
+"""A store on an object store does what one in a folder does."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+from processes import PROCESSES
+
+import soupxr as sx
+from soupxr.ingest import TrialRow
+from soupxr.store import Store, add_trials
+from soupxr.store.objects import zarr_store
+
+KEYS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
+
+
+@pytest.fixture
+def on_s3(s3, new_store, tmp_path):
+    """A store in a bucket, with its videos on this machine, and the same in a folder."""
+    folder = new_store(*KEYS, name="plain.zarr")
+    ds = sx.create(f"{s3}/experiments/reach.zarr", tmp_path / "videos")
+    for animal in ("M1", "M2"):
+        ds = ds.soup.add_item(animal, experiment=folder.experiment.values[0])
+    return ds, folder
+
+
+def assert_equal(found, expected):
+    found, expected = found.load(), expected.load()
+    for name in ("probability", "ethogram", "annotation", "status", "error", "n_frames", "fps"):
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_the_main_job(on_s3, models, tmp_path):
+    ds, folder = on_s3
+    labels = np.zeros((12, 6), dtype=np.int8)
+    labels[3:7, 2] = 1
+    done = []
+    for one in (ds, folder):
+        one = one.soup.infer("fast", **models())
+        one.sel(animal="M1", session="S1", trial_id=2).soup.annotate(labels, annotator="Ana")
+        done.append(sx.open(one.attrs["soupxr_store"]))
+    found, expected = done
+    assert_equal(found, expected)
+    pd.testing.assert_frame_equal(found.soup.trials, expected.soup.trials)
+    assert found.soup.bouts(annotator="Ana").equals(expected.soup.bouts(annotator="Ana"))
+    scores = [one.soup.evaluate("fast", annotator="Ana") for one in done]
+    np.testing.assert_array_equal(scores[0].f1, scores[1].f1)
+    kept = found.soup.remove_item("M1", "S1", 1)
+    assert kept.trial.values.tolist() == [("M1", "S1", 2), ("M2", "S1", 1)]
+    assert kept.status.sel(mode="fast").values.tolist() == [2, 2]
+
+
+def _add(address: str, animal: str, n: int) -> None:
+    for trial_id in range(n):
+        row = TrialRow(animal, "S1", trial_id, ("a.mp4", "b.mp4"), 12, 100.0)
+        add_trials(address, [row])
+
+
+@pytest.mark.slow
+def test_processes_that_add_at_the_same_time_lose_nothing(on_s3):
+    ds, _ = on_s3
+    address = ds.attrs["soupxr_store"]
+    animals = ("A", "B", "C")
+    processes = [PROCESSES.Process(target=_add, args=(address, name, 3)) for name in animals]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    keys = Store(address).keys()
+    assert sorted(keys) == sorted([*KEYS, *(f"{a}/S1/{i}" for a in animals for i in range(3))])
+    assert len(set(Store(address).slots(keys))) == len(keys)
+
+
+def _infer(address: str, models: dict, log: str) -> None:
+    sx.set_options(progress=False)
+    sx.open(address).soup.infer("fast", **models, log=log)
+
+
+@pytest.mark.slow
+def test_two_runs_share_the_trials(on_s3, models, tmp_path):
+    ds, folder = on_s3
+    address = ds.attrs["soupxr_store"]
+    logs = [tmp_path / f"{name}.jsonl" for name in "ab"]
+    processes = [
+        PROCESSES.Process(target=_infer, args=(address, models(), str(log))) for log in logs
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert_equal(sx.open(address), folder.soup.infer("fast", **models()))
+
+
+def test_a_store_that_is_not_there(s3):
+    with pytest.raises(sx.StoreError, match=r"expected a soupxr store.*soupxr\.create"):
+        sx.open(f"{s3}/nowhere.zarr")
+
+
+def test_a_bucket_that_is_not_there(s3, tmp_path):
+    with pytest.raises(sx.StoreError, match="no-such-bucket"):
+        sx.create("s3://no-such-bucket/reach.zarr", tmp_path)
+
+
+def test_a_store_is_not_made_twice(on_s3, tmp_path):
+    ds, _ = on_s3
+    with pytest.raises(sx.StoreError, match="there is one"):
+        sx.create(ds.attrs["soupxr_store"], tmp_path)
+
+
+def test_what_lies_in_the_bucket_is_zarr_and_nothing_else(on_s3):
+    ds, _ = on_s3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        group = zarr.open_group(zarr_store(ds.attrs["soupxr_store"]), mode="r")
+        assert {"trial", "ethogram", "features"} <= {name for name, _ in group.members()}
+
+
+def test_marks_are_read_from_those_that_were_written(on_s3):
+    ds, _ = on_s3
+    store = Store(ds.attrs["soupxr_store"])
+    store.arrays["status"][0, 1] = 2
+    assert store.statuses("fast", [2, 1, 0]).tolist() == [0, 2, 0]
+    assert store.statuses("slow", [0, 1]).tolist() == [0, 0]
+
+
+def test_threads_may_share_a_connection(on_s3):
+    ds, _ = on_s3
+    address = ds.attrs["soupxr_store"]
+    with ThreadPoolExecutor(4) as pool:
+        assert set(map(tuple, pool.map(lambda _: Store(address).keys(), range(8)))) == {KEYS}
