@@ -99,17 +99,12 @@ def local_client(
 
     if workers is not None and gpus is not None:
         raise ArgumentError(expected("gpus", "no workers beside it", gpus, "Give one of the two."))
-    if gpus is None:
-        cluster = distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host=LOOPBACK,
-            dashboard_address=f"{LOOPBACK}:0",
-        )
-    else:
-        cluster = _gpu_cluster(_gpu_numbers(gpus))
-    with cluster, distributed.Client(cluster) as client:
-        yield client
+    numbers = None if gpus is None else _gpu_numbers(gpus)
+    # Dask gives up a worker for good that it does not find a while after one of its deaths.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"}):
+        cluster = _cpu_cluster(workers) if numbers is None else _gpu_cluster(numbers)
+        with cluster, distributed.Client(cluster) as client:
+            yield client
 
 
 def _gpu_numbers(gpus: Literal["all"] | Sequence[int]) -> list[int]:
@@ -122,6 +117,16 @@ def _gpu_numbers(gpus: Literal["all"] | Sequence[int]) -> list[int]:
         remedy = "Leave it out to work on the CPU."
         raise ArgumentError(expected("gpus", f'"all" or {had}', gpus, remedy))
     return [int(number) for number in wanted]
+
+
+def _cpu_cluster(workers: int | None) -> Any:
+    """Workers of one thread each: a trial keeps one busy, and memory is shared out evenly."""
+    from distributed import LocalCluster
+
+    dashboard = f"{LOOPBACK}:0"
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=1, host=LOOPBACK, dashboard_address=dashboard
+    )
 
 
 def _gpu_cluster(numbers: Sequence[int]) -> Any:
@@ -223,7 +228,7 @@ class _Run:
         """Take back what has not begun, and free the workers' memory."""
         with contextlib.suppress(*_lost_errors(), OSError, ValueError):
             self._client.cancel([future for _, future in self._flying.values()])
-            self._client.run(forget_models, wait=False, on_error="ignore")
+            self._client.run(forget_models, on_error="ignore")
 
     def _fill(self, coming: Iterator[Task]) -> bool:
         """Submit as much as may lie at the scheduler; False once nothing more comes."""
@@ -306,7 +311,7 @@ class _Size:
         now = time.monotonic()
         if now - self._asked > LOOK_S:
             self._asked = now
-            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            workers = self._client.scheduler_info(n_workers=-1).get("workers", {}).values()
             gpus = sum(int(worker["resources"].get("GPU", 0)) for worker in workers)
             self.has_gpus = gpus > 0
             self._places = gpus or sum(worker["nthreads"] for worker in workers)

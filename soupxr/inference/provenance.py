@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -127,9 +128,12 @@ def _path(file: ModelFile | None) -> str | None:
     return None if file is None else file.path
 
 
+_version = cache(version)
+
+
 def _circumstances() -> dict[str, str]:
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "soupxr": version("soupxr"),
-        "torch": version("torch"),
+        "soupxr": _version("soupxr"),
+        "torch": _version("torch"),
     }

@@ -9,10 +9,14 @@ here goes through Zarr.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import sys
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numcodecs
@@ -21,29 +25,94 @@ import numpy.typing as npt
 
 from soupxr.store.address import is_url
 from soupxr.store.objects import is_object_store, numbered_below
+from soupxr.store.unchanged import Stamp, stamp
 from soupxr.store.zarrs import Array
 
-__all__ = ["slots_with_labels", "text_at", "texts", "trial_rows"]
+__all__ = ["numbers", "places", "slots_with_labels", "text_at", "texts", "trial_rows"]
 
 
 def texts(address: str, array: Array) -> npt.NDArray[Any]:
-    """All texts of a coordinate or a column.
+    """All texts of a coordinate or a column; decoded once for as long as they stay as they are.
 
     Returns
     -------
     ndarray of object
-        Shaped like the array.
+        Shaped like the array; not to be written to.
     """
-    in_one_chunk = array.shape[0] <= array.chunks[0] and array.shape[1:] == array.chunks[1:]
-    if not in_one_chunk or not _plain(address, array, "vlen-utf8"):
+    if not _is_whole_text(address, array):
         return np.asarray(array[...]).astype(object)
-    data = _data(address, array, (0,) * array.ndim)
+    path = _path(address, array, (0,) * array.ndim)
+    return _texts_of(path, stamp(path), array.shape, str(array.fill_value))
+
+
+def places(address: str, array: Array) -> Mapping[str, int]:
+    """Place of each text of a column that is not empty."""
+    if not _is_whole_text(address, array):
+        return _places(np.asarray(array[...]).astype(object))
+    path = _path(address, array, (0,) * array.ndim)
+    return _places_of(path, stamp(path), array.shape, str(array.fill_value))
+
+
+def numbers(address: str, array: Array) -> npt.NDArray[Any]:
+    """All numbers of a column; read once for as long as they stay as they are.
+
+    Returns
+    -------
+    ndarray
+        Shaped like the array; not to be written to.
+    """
+    if not _in_one_chunk(array) or not _plain(address, array, "bytes"):
+        return np.asarray(array[...])
+    path = _path(address, array, (0,) * array.ndim)
+    fill = array.fill_value
+    return _numbers_of(path, stamp(path), array.shape, array.dtype, fill)
+
+
+def _in_one_chunk(array: Array) -> bool:
+    return array.shape[0] <= array.chunks[0] and array.shape[1:] == array.chunks[1:]
+
+
+def _is_whole_text(address: str, array: Array) -> bool:
+    return _in_one_chunk(array) and _plain(address, array, "vlen-utf8")
+
+
+@lru_cache(maxsize=64)
+def _texts_of(
+    path: str, _stamp: Stamp | None, shape: tuple[int, ...], fill: str
+) -> npt.NDArray[Any]:
+    data = _unpacked(path)
     if data is None:
-        return np.full(array.shape, array.fill_value, dtype=object)
-    # The chunk begins with how many texts it holds, most of them empty; only these are wanted.
-    wanted = struct.pack("<I", array.size) + bytes(data)[4:]
-    found: npt.NDArray[Any] = numcodecs.VLenUTF8().decode(wanted)
-    return found.reshape(array.shape)
+        found = np.full(shape, fill, dtype=object)
+    else:
+        # The chunk begins with how many texts it holds, most of them empty; only these are wanted.
+        wanted = struct.pack("<I", math.prod(shape)) + bytes(data)[4:]
+        found = numcodecs.VLenUTF8().decode(wanted).reshape(shape)
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=16)
+def _places_of(
+    path: str, stamp: Stamp | None, shape: tuple[int, ...], fill: str
+) -> Mapping[str, int]:
+    return _places(_texts_of(path, stamp, shape, fill))
+
+
+def _places(column: npt.NDArray[Any]) -> Mapping[str, int]:
+    return MappingProxyType({text: place for place, text in enumerate(column) if text})
+
+
+@lru_cache(maxsize=64)
+def _numbers_of(
+    path: str, _stamp: Stamp | None, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Any
+) -> npt.NDArray[Any]:
+    data = _unpacked(path)
+    if data is None:
+        found = np.full(shape, fill, dtype)
+    else:
+        found = np.frombuffer(data, dtype.newbyteorder("="), math.prod(shape)).reshape(shape)
+    found.flags.writeable = False
+    return found
 
 
 def text_at(address: str, array: Array, index: tuple[int, ...]) -> str:
@@ -111,8 +180,12 @@ def _plain(address: str, array: Array, first: str) -> bool:
 
 def _data(address: str, array: Array, index: tuple[int, ...]) -> Any:
     """Bytes of a chunk; None where it holds nothing but fill values, and so is not on disk."""
+    return _unpacked(_path(address, array, index))
+
+
+def _unpacked(path: str) -> Any:
     try:
-        with open(_path(address, array, index), "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             packed = file.read()
     except FileNotFoundError:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,14 @@ from soupxr import schema
 from soupxr.errors import StoreError
 from soupxr.schema import Status
 from soupxr.store.address import is_url
-from soupxr.store.direct import text_at, texts, trial_rows
+from soupxr.store.direct import numbers, places, text_at, texts, trial_rows
 from soupxr.store.objects import is_object_store, numbered_below
-from soupxr.store.zarrs import Array, array_of, dims_of, open_group
+from soupxr.store.zarrs import Array, array_of, dims_of, find_array, open_group
 
 #: Parents of groups that are made when they are first needed; see :meth:`Store.optional_groups`.
 OPTIONAL = ("out_of_fold", "frames")
+#: So many marks are read without a look at which there are.
+FEW = 20
 #: Requests to an object store at the same time, where many small ones are due.
 REQUESTS = 128
 
@@ -77,8 +79,8 @@ class Store:
     def arrays(self) -> dict[str, Array]:
         """All arrays of the root group, checked against the schema."""
         # By name, not by listing: Zarr warns of files it does not know, such as a .DS_Store.
-        found = {name: self.group.get(name) for name in schema.VARIABLES}
-        arrays = {name: array for name, array in found.items() if isinstance(array, zarr.Array)}
+        found = {name: find_array(self.group, name) for name in schema.VARIABLES}
+        arrays = {name: array for name, array in found.items() if array is not None}
         schema.validate(self.group.attrs, arrays, self.address)
         return arrays
 
@@ -109,10 +111,9 @@ class Store:
             raise StoreError(f"{key}: this trial is not in {self.address}; was it removed?")
         return slot
 
-    def slot_of_each_key(self) -> dict[str, int]:
+    def slot_of_each_key(self) -> Mapping[str, int]:
         """Key of every trial there is, and its place along the ``trial`` dimension."""
-        column = texts(self.address, array_of(open_group(self.address), "trial"))
-        return {key: slot for slot, key in enumerate(column) if key}
+        return places(self.address, array_of(open_group(self.address), "trial"))
 
     def slots(self, keys: Iterable[str]) -> list[int]:
         """Places of several trials; see :meth:`slot`."""
@@ -128,7 +129,7 @@ class Store:
         """Values of a per-trial column at these places."""
         array = self.arrays[name]
         is_text = schema.VARIABLES[name].dtype == "str"
-        values = texts(self.address, array) if is_text else np.asarray(array[...])
+        values = (texts if is_text else numbers)(self.address, array)
         return values[np.asarray(slots, dtype=np.intp)]
 
     def statuses(self, mode: str, slots: Sequence[int]) -> npt.NDArray[np.int8]:
@@ -284,16 +285,17 @@ def _holds_chunks(folder: Path) -> bool:
     return any(_listed(folder / name) for name in _listed(folder))
 
 
-def _read_marks(folder: Path, slots: Iterable[int]) -> npt.NDArray[np.int8]:
+def _read_marks(folder: Path, slots: Sequence[int]) -> npt.NDArray[np.int8]:
     """Status marks straight from their one-byte chunk files.
 
     Through Zarr, one chunk at a time, 10,000 trials take seconds; so, a tenth of one.
     """
-    written = _listed(folder)
+    # To list ten thousand names takes longer than to look for one.
+    written = _listed(folder) if len(slots) > FEW else None
 
     def mark(slot: int) -> int:
         name = str(slot)
-        if name not in written:
+        if written is not None and name not in written:
             return int(Status.NONE)
         try:
             # Not through pathlib and buffers, which take three times as long.

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec, ZstdCodec
+from zarr.errors import NodeTypeValidationError
+from zarr.storage import LocalStore
 
 from soupxr.errors import StoreError
 from soupxr.schema import VARIABLES, Variable
 from soupxr.store.objects import telling_of_objects, zarr_store
+from soupxr.store.unchanged import Stamp, stamp
 
 Array = zarr.Array[Any]
+
+#: Name of the file that says what a group or an array is.
+METADATA = "zarr.json"
 
 #: Chosen by ``benchmarks/codecs.py``.
 CODECS: dict[str | None, Any] = {
@@ -30,6 +38,8 @@ CODECS: dict[str | None, Any] = {
 def open_group(address: str) -> zarr.Group:
     """Open a store's group, with every message that its absence deserves."""
     try:
+        if "://" not in address:
+            return _group_at(address, stamp(os.path.join(address, METADATA)))
         with telling_of_objects(address):
             return zarr.open_group(zarr_store(address), mode="r+")
     except FileNotFoundError:
@@ -39,11 +49,38 @@ def open_group(address: str) -> zarr.Group:
         ) from None
 
 
+@lru_cache(maxsize=16)
+def _group_at(address: str, _stamp: Stamp | None) -> zarr.Group:
+    return zarr.open_group(address, mode="r+")
+
+
 def array_of(group: zarr.Group, name: str) -> Array:
-    """The array of this name."""
-    array = group[name]
-    assert isinstance(array, zarr.Array), f"{name} is no array"
+    """The array of this name; opened once for as long as it stays as long as it is."""
+    array = find_array(group, name)
+    if array is None:
+        raise KeyError(f"{group.store_path}: no array {name!r}")
     return array
+
+
+def find_array(group: zarr.Group, name: str) -> Array | None:
+    """The array of this name, or None where there is none."""
+    store = group.store
+    if not isinstance(store, LocalStore):
+        found = group.get(name)
+        return found if isinstance(found, zarr.Array) else None
+    path = f"{group.path}/{name}" if group.path else name
+    address = str(store.root)
+    return _array_at(address, path, stamp(os.path.join(address, path, METADATA)))
+
+
+@lru_cache(maxsize=512)
+def _array_at(address: str, path: str, stamped: Stamp | None) -> Array | None:
+    if stamped is None:
+        return None
+    try:
+        return zarr.open_array(address, path=path, mode="r+")
+    except (FileNotFoundError, NodeTypeValidationError):
+        return None
 
 
 def make_array(group: zarr.Group, name: str, variable: Variable, sizes: Mapping[str, int]) -> None:

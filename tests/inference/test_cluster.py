@@ -31,9 +31,7 @@ RESULTS = ("probability", "ethogram", "status", "error")
 @pytest.fixture
 def client() -> Iterator[distributed.Client]:
     """Two worker processes with nannies, which start them again when they die."""
-    options = {"dashboard_address": None, "worker_dashboard_address": None}
-    workers = distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options)
-    with workers, distributed.Client(workers) as client:
+    with local_client(workers=2) as client:
         yield client
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -56,7 +58,13 @@ def test_the_main_job(on_s3, models, tmp_path):
     assert kept.status.sel(mode="fast").values.tolist() == [2, 2]
 
 
-def _add(address: str, animal: str, n: int) -> None:
+def _credentials() -> dict[str, str]:
+    """What the environment says of S3; processes are forked from one that does not know it."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def _add(credentials: dict[str, str], address: str, animal: str, n: int) -> None:
+    os.environ.update(credentials)
     for trial_id in range(n):
         row = TrialRow(animal, "S1", trial_id, ("a.mp4", "b.mp4"), 12, 100.0)
         add_trials(address, [row])
@@ -67,7 +75,9 @@ def test_processes_that_add_at_the_same_time_lose_nothing(on_s3):
     ds, _ = on_s3
     address = ds.attrs["soupxr_store"]
     animals = ("A", "B", "C")
-    processes = [PROCESSES.Process(target=_add, args=(address, name, 3)) for name in animals]
+    processes = [
+        PROCESSES.Process(target=_add, args=(_credentials(), address, name, 3)) for name in animals
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -78,7 +88,8 @@ def test_processes_that_add_at_the_same_time_lose_nothing(on_s3):
     assert len(set(Store(address).slots(keys))) == len(keys)
 
 
-def _infer(address: str, models: dict, log: str) -> None:
+def _infer(credentials: dict[str, str], address: str, models: dict, log: str) -> None:
+    os.environ.update(credentials)
     sx.set_options(progress=False)
     sx.open(address).soup.infer("fast", **models, log=log)
 
@@ -89,7 +100,8 @@ def test_two_runs_share_the_trials(on_s3, models, tmp_path):
     address = ds.attrs["soupxr_store"]
     logs = [tmp_path / f"{name}.jsonl" for name in "ab"]
     processes = [
-        PROCESSES.Process(target=_infer, args=(address, models(), str(log))) for log in logs
+        PROCESSES.Process(target=_infer, args=(_credentials(), address, models(), str(log)))
+        for log in logs
     ]
     for process in processes:
         process.start()
@@ -97,6 +109,13 @@ def test_two_runs_share_the_trials(on_s3, models, tmp_path):
         process.join()
         assert process.exitcode == 0
     assert_equal(sx.open(address), folder.soup.infer("fast", **models()))
+    done = [
+        line["key"]
+        for log in logs
+        for line in map(json.loads, log.read_text().splitlines())
+        if line["event"] == "trial" and line["seconds"] > 0
+    ]
+    assert sorted(set(done)) == sorted(KEYS)
 
 
 def test_a_store_that_is_not_there(s3):
