@@ -24,6 +24,7 @@ from soupxr.lazy import lazy_variable
 from soupxr.options import get_option
 from soupxr.schema import VARIABLES, feature_variables, trial_key
 from soupxr.store import Store
+from soupxr.video.remote import as_root, is_remote
 
 __all__ = ["data_root", "keys_of", "one_key", "open_dataset", "open_features", "reopen", "store_of"]
 
@@ -189,8 +190,11 @@ def data_root(store: Store) -> Path:
     """
     given = get_option("data_root") or os.environ.get("SOUPXR_DATA_ROOT")
     if given:
-        return Path(given).expanduser().resolve()
-    own = Path(str(store.attrs["data_root"]))
+        return as_root(given) if is_remote(given) else Path(given).expanduser().resolve()
+    told = str(store.attrs["data_root"])
+    if is_remote(told):
+        return as_root(told)
+    own = Path(told)
     if own.is_absolute() or "://" in store.address:
         return own
     return (Path(store.address).parent / own).resolve()

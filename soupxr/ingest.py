@@ -19,6 +19,7 @@ from soupxr.errors import ArgumentError, IngestError, SoupWarning, VideoError, e
 from soupxr.progress import progress_bar
 from soupxr.schema import check_name, is_whole, trial_key
 from soupxr.video import VideoInfo, probe_many
+from soupxr.video.remote import as_root, local_copy
 
 __all__ = ["TrialRow", "compile_pattern", "resolve_video", "survey"]
 
@@ -105,6 +106,8 @@ def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
 def resolve_video(data_root: str | os.PathLike[str], relative: str) -> Path:
     """Path of a stored video under ``data_root``, refusing any that would leave it.
 
+    Of one behind a URL, that of a copy on this machine; it is fetched if need be.
+
     Raises
     ------
     ArgumentError
@@ -120,7 +123,7 @@ def resolve_video(data_root: str | os.PathLike[str], relative: str) -> Path:
                 "The store was changed by hand; remove this trial and add it again.",
             )
         )
-    return Path(data_root).joinpath(*pure.parts)
+    return local_copy(as_root(data_root).joinpath(*pure.parts))
 
 
 def survey(
@@ -167,7 +170,7 @@ def survey(
     IngestError
         If anything is wrong with any trial; tells all of it at once.
     """
-    root = Path(data_root)
+    root = as_root(data_root)
     found = _find(root, views, animal, session, trial_id, compile_pattern(pattern))
     problems = [f"{f.key}: is in the store already" for f in found if f.key in existing]
     problems += [problem for f in found for problem in _judge_files(f, views)]

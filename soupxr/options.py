@@ -17,6 +17,8 @@ _OPTIONS: dict[str, Any] = {
     "device": "auto",
     "precision": "float32",
     "progress": True,
+    "video_cache": None,
+    "video_cache_size": 20_000_000_000,
 }
 
 
@@ -29,6 +31,8 @@ _VALIDATORS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "device": (lambda v: isinstance(v, str) and bool(v), "'auto', 'cpu', 'cuda', 'cuda:1', 'mps'"),
     "precision": (lambda v: v in PRECISIONS, " or ".join(repr(p) for p in PRECISIONS)),
     "progress": (lambda v: isinstance(v, bool), "True or False"),
+    "video_cache": (_is_path_or_none, "a path or None"),
+    "video_cache_size": (lambda v: isinstance(v, int) and v > 0, "a number of bytes"),
 }
 
 
@@ -37,7 +41,7 @@ class set_options:
 
     Parameters
     ----------
-    data_root : path or None, optional
+    data_root : path, URL or None, optional
         Folder under which the videos lie on this machine. Overrides what the store says and the
         environment variable ``SOUPXR_DATA_ROOT``. Default: None (ask those).
     device : str, optional
@@ -46,6 +50,10 @@ class set_options:
         Number format of the networks; see ``ds.soup.infer``.
     progress : bool, optional
         Show progress bars on long work.
+    video_cache : path or None, optional
+        Folder for copies of videos that lie behind a URL. Default: None (the user's cache folder).
+    video_cache_size : int, optional
+        Bytes that these may take all together. Default: 20 GB.
 
     Raises
     ------

@@ -12,7 +12,6 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -135,7 +134,7 @@ class _Work:
     def __init__(self, task: Task, report: Report) -> None:
         self.address = task.address
         self.key = task.key
-        self.root = Path(task.data_root)
+        self.root = task.data_root
         self.plan = task.plan
         self.task = task
         self.redo_features = task.redo_features

@@ -19,6 +19,7 @@ from soupxr.modes import BEHAVIORS, MODES
 from soupxr.store.address import is_url, store_address
 from soupxr.store.objects import telling_of_objects, zarr_store
 from soupxr.store.zarrs import array_of, make_array, open_group, write
+from soupxr.video.remote import as_root, is_remote
 
 JOINS = ("equal", "pad")
 
@@ -42,7 +43,9 @@ def create(
     if join not in JOINS:
         raise ArgumentError(expected("join", " or ".join(map(repr, JOINS)), join))
     compile_pattern(pattern)
-    root = Path(data_root).expanduser().resolve()
+    root = as_root(data_root)
+    if not is_remote(data_root):
+        root = root.expanduser().resolve()
     if not root.is_dir():
         raise ArgumentError(expected("data_root", "an existing folder with videos", data_root))
     attrs = {
@@ -60,6 +63,8 @@ def create(
 
 def _portable_root(address: str, root: Path) -> str:
     """``data_root`` relative to the store's folder, so that both can move together."""
+    if is_remote(root):
+        return str(root)
     if is_url(address):
         return root.as_posix()
     try:

@@ -13,6 +13,7 @@ from soupxr.errors import VideoError
 from soupxr.video import faults
 from soupxr.video.ffmpeg import Ffmpeg, source
 from soupxr.video.packets import PacketTable, frame_rate, read_packets, reason_to_scan
+from soupxr.video.remote import as_root, local_copy
 from soupxr.video.timeline import Timeline
 
 __all__ = ["VideoInfo", "count_by_decoding", "probe", "probe_many"]
@@ -202,7 +203,7 @@ def probe_many(
 
 def _probe_or_error(path: str | os.PathLike[str]) -> VideoInfo | VideoError:
     try:
-        return probe(path)
+        return probe(local_copy(as_root(path)))
     except VideoError as error:
         return error
 
