@@ -72,6 +72,7 @@ class StandIns(distributed.WorkerPlugin):
     """In a worker: random features in place of video and networks."""
 
     def setup(self, worker: object) -> None:
+        """Put them in; called in each worker."""
         from soupxr.inference import trial
 
         random = np.random.default_rng(0)
@@ -101,11 +102,13 @@ class Watch(threading.Thread):
         self.held: list[int] = []
 
     def run(self) -> None:
+        """Look, until it is stopped."""
         while not self._end.wait(0.5):
             self.memory.append(self._process.memory_info().rss / 1e6)
             self.held.append(len(self._scheduler.tasks))
 
     def stop(self) -> None:
+        """Look no more."""
         self._end.set()
         self.join()
 
@@ -169,7 +172,7 @@ def write_models(folder: Path) -> dict[str, Path]:
     common |= {"preprocessing": "antialias", "normalization": ((0.5,) * 3, (0.25,) * 3)}
     made: dict[str, tuple[torch.nn.Module, dict[str, Any]]] = {
         "feature_extractor": (network, common),
-        "sequence": (sequence, common | dict.fromkeys(("window", "image_size", "preprocessing", "normalization"))),
+        "sequence": (sequence, dict.fromkeys(common) | {"mode": MODE}),
     }
     paths = {}
     for kind, (model, settings) in made.items():
@@ -196,7 +199,9 @@ def report(results: dict[str, Any], n_trials: int) -> None:
     rows = [[name.replace("_", " "), *(run[name] for run in runs.values())] for name in names]
     headings = [f"{n_trials:,} trials of {N_FRAMES} frames", *(f"{n} workers" for n in runs)]
     print_table("A cluster of processes", headings, rows)
-    print(f"\nhanded out to workers that do nothing: {results['handed_out_a_second']:,.0f} trials/s")
+    print(
+        f"\nhanded out to workers that do nothing: {results['handed_out_a_second']:,.0f} trials/s"
+    )
 
 
 if __name__ == "__main__":

@@ -182,13 +182,18 @@ def reopen(ds: xr.Dataset) -> xr.Dataset:
 # ------------------------------------------------------------------ where the videos are
 
 
-def data_root(store: Store) -> Path:
+def data_root(store: Store, option: str | None = None) -> Path:
     """Folder of the videos on this machine.
 
     Asked in this order: the option ``data_root``, the environment variable ``SOUPXR_DATA_ROOT``,
     the store.
+
+    Parameters
+    ----------
+    option : str, optional
+        The option as it is where the work was given out.
     """
-    given = get_option("data_root") or os.environ.get("SOUPXR_DATA_ROOT")
+    given = option or get_option("data_root") or os.environ.get("SOUPXR_DATA_ROOT")
     if given:
         return as_root(given) if is_remote(given) else Path(given).expanduser().resolve()
     told = str(store.attrs["data_root"])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import soupxr
 from soupxr.errors import SoupWarning
 from soupxr.inference.plan import Planned, Request
 from soupxr.inference.standing import made_otherwise
 from soupxr.inference.task import Task
+from soupxr.options import get_option
 from soupxr.schema import Status
 from soupxr.store import Store, StoredTrial
+from soupxr.video.remote import is_remote
 
 __all__ = ["Jobs"]
 
@@ -29,8 +33,8 @@ class Jobs:
         Trials that are done.
     """
 
-    def __init__(self, store: Store, root: str, mode: str, request: Request) -> None:
-        self.store, self.root, self.mode, self.request = store, root, mode, request
+    def __init__(self, store: Store, mode: str, request: Request) -> None:
+        self.store, self.mode, self.request = store, mode, request
         self.tasks: list[Task] = []
         self.n_frames = 0
         self.skipped = 0
@@ -51,7 +55,7 @@ class Jobs:
         redo = self.request.overwrite
         return Task(
             address=self.store.address,
-            data_root=self.root,
+            data_root=_absolute(get_option("data_root")),
             key=trial.key,
             plan=planned.plan,
             version=soupxr.__version__,
@@ -72,6 +76,11 @@ class Jobs:
                 SoupWarning,
                 stacklevel=4,
             )
+
+
+def _absolute(root: Any) -> str | None:
+    """The option as others understand it, whatever folder they work in."""
+    return None if root is None else str(root if is_remote(root) else Path(root).resolve())
 
 
 def _some(keys: Iterable[str], most: int = 5) -> str:

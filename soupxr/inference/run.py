@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from soupxr.dataset import data_root, keys_of, reopen, store_of
+from soupxr.dataset import keys_of, reopen, store_of
 from soupxr.inference.cluster import active_client, on_cluster
 from soupxr.inference.here import on_this_machine
 from soupxr.inference.jobs import Jobs
@@ -45,7 +45,7 @@ def _jobs(ds: xr.Dataset, mode: str, request: Request) -> Jobs:
     record = get_mode(mode)
     # Plans are made before any trial starts: a wrong checkpoint must not fail one by one.
     plan_for = cache(lambda experiment: make_plan(store, record, request, experiment))
-    jobs = Jobs(store, str(data_root(store)), record.name, request)
+    jobs = Jobs(store, record.name, request)
     trials = store.trials(list(dict.fromkeys(keys_of(ds))))
     marks = store.statuses(record.name, [trial.slot for trial in trials])
     for trial, mark in zip(trials, marks, strict=True):

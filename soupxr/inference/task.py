@@ -21,6 +21,9 @@ class Task:
 
     Parameters
     ----------
+    data_root : str or None
+        The option of this name, where the task was made. Without it, each machine finds the
+        videos by its own environment or by the store.
     version : str
         Of soupxr, where the task was made; another one refuses it.
     redo : bool
@@ -32,7 +35,7 @@ class Task:
     """
 
     address: str
-    data_root: str
+    data_root: str | None
     key: str
     plan: Plan
     version: str

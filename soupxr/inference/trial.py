@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs import BitRound
 
+from soupxr.dataset import data_root
 from soupxr.errors import CheckpointError, SoupError, StoreError
 from soupxr.inference.between import Features
 from soupxr.inference.engine import FeatureEngine, choose_device
@@ -134,7 +135,6 @@ class _Work:
     def __init__(self, task: Task, report: Report) -> None:
         self.address = task.address
         self.key = task.key
-        self.root = task.data_root
         self.plan = task.plan
         self.task = task
         self.redo_features = task.redo_features
@@ -175,7 +175,8 @@ class _Work:
 
     def _features_from(self, trial: StoredTrial) -> FeatureStream:
         """Features of the trial's video: stored ones where they are the same, else new ones."""
-        paths = [resolve_video(self.root, path) for path in trial.video_paths]
+        root = data_root(self.store, self.task.data_root)
+        paths = [resolve_video(root, path) for path in trial.video_paths]
         try:
             video = [fingerprint(path) for path in paths]
         except OSError:
