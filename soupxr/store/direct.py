@@ -22,7 +22,7 @@ import numpy.typing as npt
 from soupxr.store.address import is_url
 from soupxr.store.zarrs import Array
 
-__all__ = ["slots_with_labels", "text_at", "texts", "trial_rows"]
+__all__ = ["chunk_path", "slots_with_labels", "text_at", "texts", "trial_rows"]
 
 
 def texts(address: str, array: Array) -> npt.NDArray[Any]:
@@ -90,7 +90,7 @@ def slots_with_labels(address: str, array: Array, row: int) -> list[int]:
     if is_url(address):
         return list(range(array.shape[1]))
     # A chunk that was never written is absent.
-    folder = Path(_path(address, array, (row, 0, 0, 0))).parents[2]
+    folder = Path(chunk_path(address, array, (row, 0, 0, 0))).parents[2]
     names = os.listdir(folder) if folder.is_dir() else []
     return sorted(int(name) for name in names if name.isdecimal() and int(name) < array.shape[1])
 
@@ -108,13 +108,14 @@ def _plain(address: str, array: Array, first: str) -> bool:
 def _data(address: str, array: Array, index: tuple[int, ...]) -> Any:
     """Bytes of a chunk; None where it holds nothing but fill values, and so is not on disk."""
     try:
-        with open(_path(address, array, index), "rb", buffering=0) as file:
+        with open(chunk_path(address, array, index), "rb", buffering=0) as file:
             packed = file.read()
     except FileNotFoundError:
         return None
     return numcodecs.Zstd().decode(packed)
 
 
-def _path(address: str, array: Array, index: tuple[int, ...]) -> str:
+def chunk_path(address: str, array: Array, index: tuple[int, ...]) -> str:
+    """File of a chunk, whether it is there or not."""
     # As text: making a Path takes as long as reading the file.
     return os.path.join(address, array.path, array.metadata.encode_chunk_key(index))
