@@ -148,8 +148,9 @@ def bouts(
     duration_s.
     """
     _one_source(mode, annotator)
+    ds = _with_results(chosen.open(store), mode)
     with _whole_file(file, overwrite) as out:
-        chosen.open(store).soup.bouts(mode=mode, annotator=annotator).to_csv(out, index=False)
+        ds.soup.bouts(mode=mode, annotator=annotator).to_csv(out, index=False)
 
 
 @command(
@@ -176,7 +177,7 @@ def frames(
     _one_source(mode, annotator)
     if probability and mode is None:
         raise click.UsageError("--probability goes with --mode.")
-    ds = chosen.open(store)
+    ds = _with_results(chosen.open(store), mode)
     with _whole_file(file, overwrite) as out:
         for number, table in enumerate(_frame_tables(ds, mode, annotator, probability)):
             table.to_csv(out, index=False, header=number == 0)
@@ -185,6 +186,13 @@ def frames(
 def _one_source(mode: str | None, annotator: str | None) -> None:
     if (mode is None) == (annotator is None):
         raise click.UsageError("Say whose: either --mode or --annotator.")
+
+
+def _with_results(ds: xr.Dataset, mode: str | None) -> xr.Dataset:
+    """The same trials, unless none of them has what is to be exported."""
+    if mode is not None and not (ds.soup.trials[mode] == "complete").any():
+        raise ArgumentError(f"--mode: none of the chosen trials is complete in mode {mode}.")
+    return ds
 
 
 def _frame_tables(

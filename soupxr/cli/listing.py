@@ -50,6 +50,8 @@ def ls(store: str, chosen: Chosen, failed: bool, form: str | None) -> None:
                 click.echo(f"    {reasons.iloc[number - 1]}")
         click.echo()
     click.echo(_summary(table, failed))
+    if not len(table) and not failed:
+        click.echo(f"Next: soupxr add {store} ANIMAL…")
 
 
 def _failures(ds: xr.Dataset, table: pd.DataFrame) -> pd.DataFrame:

@@ -145,7 +145,7 @@ def infer(
     _refuse_others(only, asked)
     ds = chosen.open(store)
     if dry_run:
-        _outlook(ds, mode, only, overwrite, asked)
+        _outlook(store, ds, mode, only, overwrite, asked)
         return
     if not ds.sizes["trial"]:
         click.echo(f"{store} has no trials yet: soupxr add {store} ANIMAL…")
@@ -200,7 +200,7 @@ def _cluster(scheduler: str | None, workers: int | None, gpus: Any) -> Iterator[
 
 
 def _outlook(
-    ds: xr.Dataset, mode: str, only: str | None, overwrite: bool, asked: dict[str, Any]
+    store: str, ds: xr.Dataset, mode: str, only: str | None, overwrite: bool, asked: dict[str, Any]
 ) -> None:
     """Say what infer would do."""
     table = ds.soup.trials
@@ -214,7 +214,7 @@ def _outlook(
         f"{int(todo['n_frames'].sum()):,} frames."
     )
     if failed:
-        click.echo(f"  {failed:,} of them failed before; soupxr ls STORE --failed tells why.")
+        click.echo(f"  {failed:,} of them failed before; soupxr ls {store} --failed tells why.")
     if len(todo) < len(table):
         has = "have features" if only == "features" else "are complete"
         click.echo(f"  {len(table) - len(todo):,} {has} and would be skipped.")
