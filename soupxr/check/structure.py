@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from soupxr.check.found import Finding, many, reason
-from soupxr.errors import ArgumentError
+from soupxr.errors import ArgumentError, StoreError
 from soupxr.ingest import resolve_video
 from soupxr.schema import (
     INDEXES,
@@ -34,13 +34,20 @@ LABELS = ("view", "behavior", "mode", "annotator")
 
 def unreadable_columns(store: Store) -> list[Finding]:
     """Columns and labels that cannot be read; without them nothing can be said of any trial."""
+    remedy = "Put the store back from a backup."
+    try:
+        arrays = store.arrays
+    except StoreError:
+        raise  # it is no store, or none of this version
+    except Exception as error:  # whatever comes of a description that is damaged
+        problem = f"the description of an array cannot be read ({reason(error)})"
+        return [Finding("error", "schema", f"{problem}. {remedy}")]
     found = []
     for name in dict.fromkeys((*LABELS, *COLUMNS)):
         try:
-            np.asarray(store.arrays[name][...])
+            np.asarray(arrays[name][...])
         except Exception as error:  # whatever a codec makes of damaged bytes
             problem = f"the table's column {name!r} cannot be read ({reason(error)})"
-            remedy = "Put the store back from a backup."
             found.append(Finding("error", "schema", f"{problem}. {remedy}"))
     return found
 

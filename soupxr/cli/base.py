@@ -118,14 +118,17 @@ class Command(_WithExamples):
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise  # click knows what to do
-        except (KeyboardInterrupt, click.Abort):
-            message, code = " ".join(["Stopped.", self.kept]).strip(), INTERRUPTED
-        except Exception as error:
-            message, code = _told(error)
-        if debug:
-            click.echo(traceback.format_exc(), err=True)
+        except (KeyboardInterrupt, click.Abort, Exception) as error:
+            message, code = self._told(error)
+            if debug:
+                click.echo("".join(traceback.format_exception(error)), err=True)
         click.echo(message, err=True)
         raise click.exceptions.Exit(code)
+
+    def _told(self, error: BaseException) -> tuple[str, int]:
+        if isinstance(error, (KeyboardInterrupt, click.Abort)):
+            return " ".join(["Stopped.", self.kept]).strip(), INTERRUPTED
+        return _told(error)
 
 
 def command(
@@ -164,7 +167,7 @@ def group(name: str, *examples: str) -> Callable[[Callable[..., Any]], Group]:
     return declare
 
 
-def _told(error: Exception) -> tuple[str, int]:
+def _told(error: BaseException) -> tuple[str, int]:
     """What is said of an error, and the exit code."""
     if isinstance(error, ArgumentError):
         return f"soupxr: {error}", WRONG_USE

@@ -133,7 +133,13 @@ def _about(scores: Any, by: str | None) -> str:
     metavar="labels|keep|N",
     help="Fit the minimum bouts to labels, keep them, or set them, in frames.",
 )
-@click.option("--score", type=click.Choice(["f1", "informedness"]), default="f1", show_default=True)
+@click.option(
+    "--score",
+    type=click.Choice(["f1", "informedness"]),
+    default="f1",
+    show_default=True,
+    help="What to maximise; informedness is recall + specificity - 1.",
+)
 @dry_run
 @formats
 def thresholds(

@@ -126,10 +126,19 @@ def test_a_reader_that_goes_away_is_no_accident(store):
     assert "not expected" not in ended.stderr
 
 
+#: The terminal is that of the process, so that it passes Ctrl+C on.
+AT_TERMINAL = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+"""
+
+
 def answer(command, text):
     """Run a command at a terminal and answer its question."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
     os.close(theirs)
     said = b""
     # Reading is an error once the terminal's other end is closed.
@@ -144,7 +153,7 @@ def answer(command, text):
 
 
 def test_removing_is_asked_about(store):
-    command = [sys.executable, "-c", RUN.format(before=""), "remove", store, "M1"]
+    command = [sys.executable, "-c", RUN.format(before=AT_TERMINAL), "remove", store, "M1"]
     code, said = answer(command, "n\n")
     assert code == 0
     assert "Nothing was removed" in said
