@@ -254,6 +254,22 @@ def test_a_run_at_the_same_moment_keeps_what_it_makes(ds, monkeypatch):
     assert contents(ds) == after
 
 
+def test_a_trial_that_is_being_redone_is_not_told_of(ds, monkeypatch):
+    """A run marks it as not done, and writes over it, after its mark was read."""
+    from soupxr.check import look
+
+    read = look.statuses_of
+
+    def begin_after(store, mode, slots):
+        statuses = read(store, mode, slots)
+        store.arrays["status"][0, 0] = 0
+        store.arrays["probability"][0, 0, 3:9] = np.nan
+        return statuses
+
+    monkeypatch.setattr(look, "statuses_of", begin_after)
+    assert errors(ds) == []
+
+
 def test_a_writer_that_began_before_the_repair_gives_up(ds):
     """Whoever saw the trial before it was reset must not mark it complete afterwards."""
     writer = TrialResults(store_of(ds), "fast", KEYS[0])

@@ -109,6 +109,9 @@ class _Look:
                 statuses = statuses_of(self.store, mode, [trial.slot for trial in trials])
                 for trial, status in zip(trials, statuses, strict=True):
                     verdict = look.look(trial, status)
+                    if not verdict.is_sound:
+                        # A run may have begun on the trial since its mark was read.
+                        verdict = look.look_anew(trial)
                     yield from look.findings(trial, verdict)
                     checkpoints.note(mode, verdict.record)
                     fingerprints.note(mode, trial, verdict.record)

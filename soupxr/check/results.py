@@ -115,6 +115,11 @@ class ModeLook:
         self._kept_features(trial, verdict)
         return verdict
 
+    def look_anew(self, trial: StoredTrial) -> Verdict:
+        """Look at one trial as it is marked at this moment."""
+        (status,) = statuses_of(self.store, self.mode, [trial.slot])
+        return self.look(trial, status)
+
     # ---------------------------------------------------------------- what is looked at
 
     def _provenance(self, trial: StoredTrial, verdict: Verdict) -> None:
@@ -221,13 +226,11 @@ class ModeLook:
     def _repair(self, trial: StoredTrial) -> bool:
         """Reset what is broken; a run that changes the trial meanwhile is let go first."""
         for _ in range(ATTEMPTS):
-            (status,) = statuses_of(self.store, self.mode, [trial.slot])
-            verdict = self.look(trial, status)
+            verdict = self.look_anew(trial)
             if verdict.is_sound:
                 return True
             reset_trial(self.store.address, self._reset(trial, verdict))
-        (status,) = statuses_of(self.store, self.mode, [trial.slot])
-        return self.look(trial, status).is_sound
+        return self.look_anew(trial).is_sound
 
     def _reset(self, trial: StoredTrial, verdict: Verdict) -> Reset:
         features = None if verdict.features else verdict.record.features

@@ -104,9 +104,7 @@ def test_ctrl_c_in_infer_keeps_what_was_finished(store, models):
     assert "Traceback" not in pressed.stderr
     ds = sx.open(store)
     states = ds.soup.trials.fast.tolist()
-    assert states[0] == "complete"
-    assert states[1:] != ["complete", "complete"]
-    assert "failed" not in states
+    assert sorted(states) == ["complete", "none", "none"]
     assert ds.soup.check(videos=False).ok
     assert run("infer", store, *options, "--quiet").returncode == 0
     assert ds.soup.trials.fast.tolist() == ["complete"] * 3
