@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from soupxr.check import Check
     from soupxr.dashboard.viewer import Viewer
 
     PathLike = str | os.PathLike[str]
@@ -86,6 +87,35 @@ class SoupAccessor:
 
         return catalog.add_item(
             self._ds, animal, session, trial_id, experiment, pattern=pattern, progress=progress
+        )
+
+    def find_item(
+        self,
+        animal: str,
+        session: str | None = None,
+        trial_id: int | None = None,
+        *,
+        pattern: str | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:
+        """List what :meth:`add_item` would add, or tell why it could not; nothing is written.
+
+        Parameters as there.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a trial: animal, session, trial_id, n_frames, fps (Hz).
+
+        Raises
+        ------
+        IngestError
+            As :meth:`add_item`.
+        """
+        from soupxr import catalog
+
+        return catalog.find_item(
+            self._ds, animal, session, trial_id, pattern=pattern, progress=progress
         )
 
     def remove_item(
@@ -235,6 +265,56 @@ class SoupAccessor:
             trials=trials,
             overwrite=overwrite,
         )
+
+    def check(
+        self,
+        *,
+        repair: bool = False,
+        videos: bool = True,
+        quick: bool = False,
+        progress: bool | None = None,
+    ) -> Check:
+        """Look the store over: is everything readable, whole, and what it says it is?
+
+        Of the store: its arrays and tables, and what killed writers and removed trials left. Of
+        each selected trial: the results of every mode (as long as the trial, without gaps, in
+        agreement with status and provenance), the features that a provenance vouches for, all
+        labels, the videos and their frames. And the checkpoints behind all that. Nothing is written
+        unless ``repair``. Cached frames are not looked at; they can be made anew at any time.
+
+        Damage that still decodes to sensible values cannot be noticed: chunks have no checksums.
+
+        Parameters
+        ----------
+        repair : bool
+            Reset what is broken to "not done", so that the next run does it again, and free what
+            is left over. Labels are never touched, and results that are whole stay.
+        videos : bool
+            Measure the videos too, which takes most of the time.
+        quick : bool
+            Of features, only look whether files are there and as long as they say.
+        progress : bool, optional
+            Show bars over trials and videos; default is the option ``progress``.
+
+        Returns
+        -------
+        Check
+            ``ok`` (whether no error is left), ``findings`` (a pandas table), and a repr that tells
+            the most important ones.
+
+        Raises
+        ------
+        StoreError
+            If something is to be repaired and the store cannot be written.
+
+        Examples
+        --------
+        >>> ds.soup.check(videos=False)  # doctest: +SKIP
+        >>> ds.sel(animal="M1").soup.check(repair=True).findings  # doctest: +SKIP
+        """
+        from soupxr.check import check
+
+        return check(self._ds, repair=repair, videos=videos, quick=quick, progress=progress)
 
     # ------------------------------------------------------------------ frames for training
 
@@ -708,6 +788,7 @@ class SoupAccessor:
         on: Literal["held-out", "out-of-fold", "validation", "all"] = "held-out",
         minimum_bout: Literal["labels", "keep"] | int = "labels",
         score: Literal["f1", "informedness"] = "f1",
+        dry_run: bool = False,
     ) -> xr.Dataset:
         """Fit thresholds and minimum bouts to labels, and put them into force.
 
@@ -735,6 +816,9 @@ class SoupAccessor:
             force, or none, whichever is best. ``"keep"``: the length in force. Or frames.
         score : {"f1", "informedness"}
             What to maximise; informedness is recall + specificity − 1.
+        dry_run : bool
+            Only fit and report; nothing is stored. The attribute ``n_ethograms_changed`` says how
+            many would be derived anew.
 
         Returns
         -------
@@ -750,7 +834,13 @@ class SoupAccessor:
         from soupxr.evaluation import thresholds
 
         return thresholds.optimize_thresholds(
-            self._ds, mode, annotator, on=on, minimum_bout=minimum_bout, score=score
+            self._ds,
+            mode,
+            annotator,
+            on=on,
+            minimum_bout=minimum_bout,
+            score=score,
+            dry_run=dry_run,
         )
 
     def plot(self, path: PathLike | None = None) -> Any:

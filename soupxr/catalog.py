@@ -30,7 +30,7 @@ from soupxr.labels import label_source, read_labels
 from soupxr.modes import get_mode
 from soupxr.options import get_option
 from soupxr.schema import Status, check_name
-from soupxr.store import StoredTrial, add_trials, remove_trials
+from soupxr.store import Store, StoredTrial, add_trials, remove_trials
 from soupxr.video import as_dataarray
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "bouts_table",
     "describe",
     "features",
+    "find_item",
     "remove_item",
     "trials_table",
     "video",
@@ -56,8 +57,38 @@ def add_item(
 ) -> xr.Dataset:
     """Add trials; see ``ds.soup.add_item``."""
     store = store_of(ds)
+    rows = _survey(store, animal, session, trial_id, pattern, progress)
+    add_trials(store.address, rows, experiment or "")
+    return open_dataset(store.address)
+
+
+def find_item(
+    ds: xr.Dataset,
+    animal: str,
+    session: str | None,
+    trial_id: int | None,
+    *,
+    pattern: str | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """List trials that could be added; see ``ds.soup.find_item``."""
+    rows = _survey(store_of(ds), animal, session, trial_id, pattern, progress)
+    columns = (*LEVELS, "n_frames", "fps")
+    return pd.DataFrame(
+        [[getattr(row, name) for name in columns] for row in rows], columns=list(columns)
+    )
+
+
+def _survey(
+    store: Store,
+    animal: str,
+    session: str | None,
+    trial_id: int | None,
+    pattern: str | None,
+    progress: bool | None,
+) -> list[ingest.TrialRow]:
     attrs = store.attrs
-    rows = ingest.survey(
+    return ingest.survey(
         data_root(store),
         store.labels("view"),
         animal,
@@ -68,8 +99,6 @@ def add_item(
         existing=set(store.keys()),
         progress=get_option("progress") if progress is None else progress,
     )
-    add_trials(store.address, rows, experiment or "")
-    return open_dataset(store.address)
 
 
 def remove_item(

@@ -82,6 +82,7 @@ def optimize_thresholds(
     on: str = "held-out",
     minimum_bout: str | int = "labels",
     score: str = "f1",
+    dry_run: bool = False,
 ) -> xr.Dataset:
     """Fit, store and apply thresholds; see ``ds.soup.optimize_thresholds``."""
     store, name = store_of(ds), get_mode(mode).name
@@ -104,9 +105,10 @@ def optimize_thresholds(
         fitted_on=FITTED_ON[fitted_on],
         fitted=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    # Stored first: if this is interrupted, a second call ends where the first would have.
-    set_decision(store.address, name, fitted)
-    n_changed = _apply(store.address, name, fitted, results.values())
+    if not dry_run:
+        # Stored first: if this is interrupted, a second call ends where the first would have.
+        set_decision(store.address, name, fitted)
+    n_changed = _apply(store.address, name, fitted, results.values(), dry_run=dry_run)
     return fit.report(choices, behaviors).assign_attrs(
         soupxr_thresholds=1,
         fitted_for=name,
@@ -337,7 +339,9 @@ def _whole_bouts(column: Mask) -> Mask:
 # ------------------------------------------------------------------ putting it into force
 
 
-def _apply(address: str, mode: str, fitted: FittedDecision, results: Iterable[Result]) -> int:
+def _apply(
+    address: str, mode: str, fitted: FittedDecision, results: Iterable[Result], *, dry_run: bool
+) -> int:
     """Derive the ethograms of all complete trials anew; say how many were made otherwise."""
     store = Store(address)
     changed, notes = 0, []
@@ -346,7 +350,7 @@ def _apply(address: str, mode: str, fitted: FittedDecision, results: Iterable[Re
         if not result.is_complete or store.error(mode, result.trial.slot):
             continue
         try:
-            changed += _rederive(store, mode, result.trial.key, fitted)
+            changed += _rederive(store, mode, result.trial.key, fitted, dry_run=dry_run)
         except StoreError as passed_by:
             notes.append(passed_by)
     if notes:
@@ -356,7 +360,7 @@ def _apply(address: str, mode: str, fitted: FittedDecision, results: Iterable[Re
     return changed
 
 
-def _rederive(store: Store, mode: str, key: str, fitted: FittedDecision) -> bool:
+def _rederive(store: Store, mode: str, key: str, fitted: FittedDecision, *, dry_run: bool) -> bool:
     """Derive one trial's ethogram anew from its probabilities, where it was made otherwise."""
     # Made before the provenance is read: it is what notices another process from here on.
     writer = TrialResults(store, mode, key)
@@ -369,6 +373,8 @@ def _rederive(store: Store, mode: str, key: str, fitted: FittedDecision) -> bool
     wanted = identity(decision, behaviors)
     if not differences(part["identity"], wanted):
         return False
+    if dry_run:
+        return True
     probability = result.probability(store)
     record = replace(result.record, sequence={**part, "identity": {**part["identity"], **wanted}})
     writer.commit(probability, decide(decision, probability), record.dump())

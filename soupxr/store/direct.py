@@ -28,7 +28,15 @@ from soupxr.store.objects import is_object_store, numbered_below
 from soupxr.store.unchanged import Stamp, stamp
 from soupxr.store.zarrs import Array
 
-__all__ = ["numbers", "places", "slots_with_labels", "text_at", "texts", "trial_rows"]
+__all__ = [
+    "chunk_path",
+    "numbers",
+    "places",
+    "slots_with_labels",
+    "text_at",
+    "texts",
+    "trial_rows",
+]
 
 
 def texts(address: str, array: Array) -> npt.NDArray[Any]:
@@ -41,7 +49,7 @@ def texts(address: str, array: Array) -> npt.NDArray[Any]:
     """
     if not _is_whole_text(address, array):
         return np.asarray(array[...]).astype(object)
-    path = _path(address, array, (0,) * array.ndim)
+    path = chunk_path(address, array, (0,) * array.ndim)
     return _texts_of(path, stamp(path), array.shape, str(array.fill_value))
 
 
@@ -49,7 +57,7 @@ def places(address: str, array: Array) -> Mapping[str, int]:
     """Place of each text of a column that is not empty."""
     if not _is_whole_text(address, array):
         return _places(np.asarray(array[...]).astype(object))
-    path = _path(address, array, (0,) * array.ndim)
+    path = chunk_path(address, array, (0,) * array.ndim)
     return _places_of(path, stamp(path), array.shape, str(array.fill_value))
 
 
@@ -63,7 +71,7 @@ def numbers(address: str, array: Array) -> npt.NDArray[Any]:
     """
     if not _in_one_chunk(array) or not _plain(address, array, "bytes"):
         return np.asarray(array[...])
-    path = _path(address, array, (0,) * array.ndim)
+    path = chunk_path(address, array, (0,) * array.ndim)
     fill = array.fill_value
     return _numbers_of(path, stamp(path), array.shape, array.dtype, fill)
 
@@ -163,7 +171,7 @@ def slots_with_labels(address: str, array: Array, row: int) -> list[int]:
     if is_url(address):
         return list(range(array.shape[1]))
     # A chunk that was never written is absent.
-    folder = Path(_path(address, array, (row, 0, 0, 0))).parents[2]
+    folder = Path(chunk_path(address, array, (row, 0, 0, 0))).parents[2]
     names = os.listdir(folder) if folder.is_dir() else []
     return sorted(int(name) for name in names if name.isdecimal() and int(name) < array.shape[1])
 
@@ -180,7 +188,7 @@ def _plain(address: str, array: Array, first: str) -> bool:
 
 def _data(address: str, array: Array, index: tuple[int, ...]) -> Any:
     """Bytes of a chunk; None where it holds nothing but fill values, and so is not on disk."""
-    return _unpacked(_path(address, array, index))
+    return _unpacked(chunk_path(address, array, index))
 
 
 def _unpacked(path: str) -> Any:
@@ -192,6 +200,7 @@ def _unpacked(path: str) -> Any:
     return numcodecs.Zstd().decode(packed)
 
 
-def _path(address: str, array: Array, index: tuple[int, ...]) -> str:
+def chunk_path(address: str, array: Array, index: tuple[int, ...]) -> str:
+    """File of a chunk, whether it is there or not."""
     # As text: making a Path takes as long as reading the file.
     return os.path.join(address, array.path, array.metadata.encode_chunk_key(index))

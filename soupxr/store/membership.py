@@ -78,10 +78,10 @@ def remove_trials(address: str, keys: Iterable[str]) -> None:
         check()
         write(store.arrays["trial"], ..., column)
         for slot in slots:
-            _clear(store, slot)
+            clear_slot(store, slot)
 
 
-def _clear(store: Store, slot: int) -> None:
+def clear_slot(store: Store, slot: int) -> None:
     """Fill a trial's row in every array of its own chunks, which deletes those chunks."""
     for array in store.arrays_along("trial"):
         if array.chunks[axis_of(array, "trial")] == 1:

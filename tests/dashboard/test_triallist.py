@@ -6,13 +6,10 @@ import threading
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from results import annotate, probabilities, put_result
 
 import soupxr as sx
-from soupxr.cli import main
 from soupxr.dashboard.triallist import TrialList, Watch
-from soupxr.dashboard.viewer import Viewer
 from soupxr.dataset import store_of
 from soupxr.schema import Status
 
@@ -68,36 +65,3 @@ def test_a_watch_tells_of_changes_and_of_nothing_else(ds):
     finally:
         watch.close()
     assert told == [[0, 0, 0], [0, 0, 1]]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ([], "view, 3 trials of 2 animals"),
-        (["--animal", "M1"], "view, 2 trials of 1 animal;"),
-        (["--clean", "--annotator", "Eva"], "clean, 3 trials"),
-        (["--manual"], "manual, 3 trials"),
-        (["--compare"], "compare, 3 trials"),
-    ],
-)
-def test_the_command_opens_the_viewer_that_is_asked_for(ds, monkeypatch, arguments, said):
-    ds = annotate(ds, KEYS[0], labels(ds, 0), "Ana")
-    annotate(ds, KEYS[0], labels(ds, 1), "Ben")
-    shown = []
-
-    def show(viewer, port, **options):
-        shown.append((repr(viewer), port, options))
-
-    monkeypatch.setattr(Viewer, "show", show)
-    address = store_of(ds).address
-    result = CliRunner().invoke(main, ["view", address, "--no-browser", *arguments])
-    assert result.exit_code == 0, result.output
-    ((told, port, options),) = shown
-    assert said in told
-    assert (port, options["open_browser"], options["address"]) == (0, False, "127.0.0.1")
-
-
-def test_the_command_refuses_what_does_not_go_together(ds):
-    result = CliRunner().invoke(main, ["view", store_of(ds).address, "--uncertain"])
-    assert result.exit_code != 0
-    assert "--clean" in result.output

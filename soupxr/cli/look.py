@@ -1,60 +1,27 @@
-"""The command line: thin calls of the public API."""
+"""The dashboard, from a shell."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
-from soupxr import __version__
-from soupxr.errors import SoupError
+from soupxr.cli.base import command, data_root
+from soupxr.cli.choices import Chosen, in_store, selection
 
-__all__ = ["main"]
-
-
-class _Commands(click.Group):
-    """A group whose commands tell user errors in one line instead of a traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except SoupError as error:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(f"soupxr: {error}", err=True)
-            sys.exit(1)
+__all__ = ["COMMANDS"]
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-@click.option("--debug", is_flag=True, help="Show where an error comes from.")
-def main(debug: bool) -> None:
-    """Ethograms from behaviour video."""
-
-
-@main.command()
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("demo"),
-    show_default=True,
-    help="Folder for videos, store and pictures.",
+@command(
+    "view",
+    "soupxr view reach.zarr --animal M1",
+    "soupxr view reach.zarr --clean --mode fast",
+    "soupxr view reach.zarr --manual --annotator Ana",
+    kept="Every edit that the page called saved is saved.",
 )
-def demo(out: Path, seed: int) -> None:
-    """Render three animals, learn from two, and judge the models on the third."""
-    from soupxr.demo import run
-
-    run(out, click.echo, seed=seed)
-
-
-@main.command()
-@click.argument("store", type=click.Path(exists=True, file_okay=False))
+@in_store
 @click.option("--clean", "use", flag_value="clean", help="Correct ethograms.")
 @click.option("--manual", "use", flag_value="manual", help="Make ethograms by hand.")
 @click.option("--compare", "use", flag_value="compare", help="Compare modes and annotators.")
-@click.option("--animal", help="Trials of this animal only.")
+@selection
 @click.option("--mode", help="Whose ethograms: fast, medium or slow.")
 @click.option("--annotator", help="Whose labels are shown, or become of the edits.")
 @click.option("--uncertain", is_flag=True, help="With --clean: what is most worth a look first.")
@@ -69,10 +36,11 @@ def demo(out: Path, seed: int) -> None:
     help="Asked of visitors; demanded beyond this machine. Without a value it is asked for.",
 )
 @click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
+@data_root
 def view(
     store: str,
     use: str | None,
-    animal: str | None,
+    chosen: Chosen,
     mode: str | None,
     annotator: str | None,
     uncertain: bool,
@@ -81,13 +49,13 @@ def view(
     password: str | None,
     browser: bool,
 ) -> None:
-    """Look at the trials of STORE in a browser, until Ctrl+C; or edit or compare ethograms."""
-    import soupxr
+    """Look at trials in a browser; edit or compare ethograms.
 
+    The page is there until Ctrl+C.
+    """
     if uncertain and use != "clean":
         raise click.UsageError("--uncertain goes with --clean.")
-    ds = soupxr.open(store)
-    soup = (ds if animal is None else ds.sel(animal=animal)).soup
+    soup = chosen.open(store).soup
     if use == "clean":
         named = {} if annotator is None else {"annotator": annotator}
         viewer = soup.clean_ethograms(mode, order="uncertain" if uncertain else "trial", **named)
@@ -99,3 +67,6 @@ def view(
     else:
         viewer = soup.view(mode, annotator)
     viewer.show(port, address=address, password=password, open_browser=browser)
+
+
+COMMANDS = [view]

@@ -1,0 +1,136 @@
+"""import and export."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from results import annotate, labels, probabilities, put_result
+
+import soupxr as sx
+from soupxr.dataset import store_of
+from soupxr.modes import BEHAVIORS
+
+KEYS = ("007/NA/1", "007/NA/2", "M1/S1/1")
+N = 60
+
+
+@pytest.fixture
+def ds(new_store):
+    ds = new_store(*KEYS, n_frames=N)
+    for seed, key in enumerate(KEYS[:2]):
+        ds = annotate(ds, key, labels(N, seed), "Ana")
+    put_result(ds, KEYS[2], probabilities(labels(N)))
+    return ds
+
+
+@pytest.fixture
+def store(ds):
+    return store_of(ds).address
+
+
+def test_bouts_go_out_and_come_in_as_they_were(soupxr, ds, store, tmp_path):
+    """Names that look like numbers or like nothing stay what they are."""
+    file = tmp_path / "bouts.csv"
+    soupxr("export", "bouts", store, file, "--annotator", "Ana")
+    said = soupxr("import", "labels", store, file, "--annotator", "Ben").output
+    assert said == f"{len(ds.soup.bouts(annotator='Ana'))} bout(s) are labels of Ben now.\n"
+    ds = sx.open(store)
+    np.testing.assert_array_equal(
+        ds.annotation.sel(annotator="Ben"), ds.annotation.sel(annotator="Ana")
+    )
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_a_table_of_seconds_and_other_columns(soupxr, store, delimiter):
+    rows = ["\ufeffanimal,session,trial_id,behavior,start,stop,remark", "M1,S1,1,grab,0.10,0.25,x"]
+    text = "\n".join(rows).replace(",", delimiter)
+    options = ("--annotator", "Eva", "--unit", "second", "--rest", "unlabelled")
+    soupxr("import", "labels", store, "-", *options, input=text.removeprefix("\ufeff"))
+    grab = sx.open(store).annotation.sel(annotator="Eva", behavior="grab")
+    grab = grab.sel(animal="M1", session="S1", trial_id=1)
+    assert np.flatnonzero(grab == 1).tolist() == list(range(10, 25))
+    assert (grab[25:] == -1).all()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(soupxr, store, tmp_path):
+    file = tmp_path / "excel.csv"
+    file.write_text("animal,session,trial_id,behavior,start,stop\nM1,S1,1,grab,1,2", "utf-8-sig")
+    soupxr("import", "labels", store, file, "--annotator", "Eva")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "animal,start\nM1,2", "animal,session,trial_id,behavior,start,stop\nM9,S,1,grab,1,2"],
+)
+def test_a_table_that_is_wrong_writes_nothing(soupxr, store, tmp_path, fingerprint, text):
+    (tmp_path / "bouts.csv").write_text(text)
+    before = fingerprint(store)
+    soupxr("import", "labels", store, tmp_path / "bouts.csv", "--annotator", "Eva", code=2)
+    assert fingerprint(store) == before
+
+
+def test_labels_are_not_replaced_unasked(soupxr, store, tmp_path):
+    soupxr("export", "bouts", store, tmp_path / "b.csv", "--annotator", "Ana")
+    again = ("import", "labels", store, tmp_path / "b.csv", "--annotator", "Ana")
+    assert "overwrite" in soupxr(*again, code=2).output
+    soupxr(*again, "--overwrite")
+
+
+def test_bouts_of_a_mode(soupxr, ds, store):
+    said = soupxr("export", "bouts", store, "-", "--mode", "fast").output
+    table = pd.read_csv(io.StringIO(said))
+    pd.testing.assert_frame_equal(
+        table, ds.soup.bouts(mode="fast"), check_dtype=False, check_exact=False
+    )
+
+
+def test_frames_are_the_ethogram(soupxr, ds, store, tmp_path):
+    file = tmp_path / "frames.csv"
+    soupxr("export", "frames", store, file, "--mode", "fast", "--probability")
+    table = pd.read_csv(file)
+    assert len(table) == N
+    assert table.columns[:5].tolist() == ["animal", "session", "trial_id", "frame", "time_s"]
+    one = ds.sel(animal="M1", session="S1", trial_id=1, mode="fast")
+    np.testing.assert_array_equal(table[list(BEHAVIORS)], one.ethogram[:N])
+    chances = table[[f"{name}_probability" for name in BEHAVIORS]]
+    np.testing.assert_allclose(chances, one.probability[:N], atol=1e-6)
+    np.testing.assert_allclose(table.time_s, np.arange(N) / 100)
+
+
+def test_frames_of_an_annotator_leave_out_what_is_not_labelled(soupxr, store):
+    said = soupxr("export", "frames", store, "-", "--annotator", "Ana").output
+    table = pd.read_csv(io.StringIO(said), dtype={"animal": str})
+    assert table.groupby(["animal", "trial_id"]).size().to_dict() == {("007", 1): N, ("007", 2): N}
+
+
+def test_a_file_is_not_replaced_unasked_and_never_half_written(
+    soupxr, store, tmp_path, monkeypatch
+):
+    file = tmp_path / "out.csv"
+    file.write_text("mine")
+    options = ("export", "bouts", store, file, "--mode", "fast")
+    assert "--overwrite" in soupxr(*options, code=2).output
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_csv", full)
+        assert "No space left" in soupxr(*options, "--overwrite", code=1).output
+    assert file.read_text() == "mine"
+    assert [path.name for path in tmp_path.glob(".out*")] == []
+    soupxr(*options, "--overwrite")
+    assert file.read_text().startswith("animal,")
+
+
+def test_whose_has_to_be_said_and_there(soupxr, store, tmp_path):
+    file = tmp_path / "out.csv"
+    soupxr("export", "bouts", store, file, code=2)
+    soupxr("export", "bouts", store, file, "--mode", "fast", "--annotator", "Ana", code=2)
+    soupxr("export", "bouts", store, file, "--mode", "slow", code=2)
+    soupxr("export", "frames", store, file, "--annotator", "Ben", code=2)
+    soupxr("export", "frames", store, file, "--annotator", "Ana", "--probability", code=2)
+    assert not file.exists()
