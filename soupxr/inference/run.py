@@ -114,6 +114,8 @@ class _Jobs:
             return [] if made.vouches_for(plan.features_identity(), plan.keep) else None
         if status != Status.COMPLETE or made.sequence is None:
             return None
+        if "imported" in made.sequence:
+            return [f"imported from {made.sequence['imported'].get('format')}"]
         other = differences(made.sequence["identity"], plan.sequence_identity())
         if plan.feature is not None:
             other += differences(made.sequence["features"], plan.features_identity())
