@@ -97,7 +97,9 @@ class Table:
         """Names of behaviors, in the order in which they come."""
         if self.is_of_frames:
             return list(self.behavior_columns)
-        return list(dict.fromkeys(name for row in self.rows if (name := self.text(row, "behavior"))))
+        return list(
+            dict.fromkeys(name for row in self.rows if (name := self.text(row, "behavior")))
+        )
 
 
 def header_of(path: Path, sheet: str | int | None = None) -> list[str]:
@@ -183,8 +185,8 @@ def _unlabelled(path: Path) -> Mapping[str, Mapping[str, Sequence[Sequence[int]]
             rows = read_rows(path, "provenance")
         except ArgumentError:
             return {}
-        record = {str(row.cells[0]): row.cells[1] for row in rows if len(row.cells) > 1}
-        return dict(json.loads(str(record.get("unlabelled", "{}"))))
+        record = {row.cells[0]: "".join(str(c) for c in row.cells[1:] if c) for row in rows}
+        return dict(json.loads(record.get("unlabelled", "{}")))
     if not beside.is_file():
         return {}
     try:
@@ -200,6 +202,11 @@ class _Trials:
         self.table, self.gathering, self.annotator = table, gathering, annotator
         self._known: dict[tuple[str, ...], StoredTrial | None] = {}
         self._sole = self._values_there_is_one_of()
+        if len(self._sole) < len(LEVELS) and not {"trial", *LEVELS} & set(table.columns):
+            raise FormatError(
+                f"{table.path}: expected a column that tells the trial, but the header has "
+                f"{list(table.header)}. Pass columns={{'trial': ...}}, or select one trial."
+            )
         if annotator is not None and "annotator" in table.columns:
             gathering.note(f"all rows count as {annotator!r}'s, whoever the table names")
         if annotator is None and "annotator" not in table.columns:

@@ -21,6 +21,8 @@ __all__ = ["write"]
 TIMES = ("start_frame", "stop_frame", "start_s", "stop_s", "duration_s")
 #: Rows of a sheet, the header included.
 EXCEL_ROWS = 1_048_576
+#: Characters of a cell.
+EXCEL_CHARACTERS = 32_000
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -95,7 +97,17 @@ def _write_excel(
             "path: Excel files need openpyxl. Install it with pip install 'soupxr[excel]', or "
             "write .csv."
         ) from None
+    from openpyxl.cell import WriteOnlyCell
+
     book = openpyxl.Workbook(write_only=True)
+
+    def cell(sheet: Any, value: Any) -> Any:
+        """A cell; text that begins with = is a name, not a formula."""
+        made = WriteOnlyCell(sheet, value)
+        if isinstance(value, str):
+            made.data_type = "s"
+        return made
+
     sheet = book.create_sheet(title)
     for number, row in enumerate(rows, start=1):
         if number > EXCEL_ROWS:
@@ -103,13 +115,10 @@ def _write_excel(
                 f"path: a sheet of Excel ends after {EXCEL_ROWS:,} rows, and there are more. "
                 "Write .csv, or fewer trials."
             )
-        sheet.append([_cell(value) for value in row])
+        sheet.append([cell(sheet, value) for value in row])
     about = book.create_sheet("provenance")
     for name, value in record.items():
-        about.append([name, value if isinstance(value, str) else json.dumps(value)])
+        text = value if isinstance(value, str) else json.dumps(value)
+        pieces = [text[i : i + EXCEL_CHARACTERS] for i in range(0, len(text), EXCEL_CHARACTERS)]
+        about.append([cell(about, piece) for piece in (name, *pieces)])
     book.save(path)
-
-
-def _cell(value: Any) -> Any:
-    """Text that begins with = is a name, not a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith("=") else value

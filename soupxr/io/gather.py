@@ -161,7 +161,7 @@ class Gathering:
         mapping
             Facts on every trial that is fine, whether it is new or was there.
         """
-        known = {key: self.store.trial(key) for key in self.store.keys()}
+        known = {trial.key: trial for trial in self.store.trials(self.store.keys())}
         facts: dict[Address, StoredTrial] = {}
         wanted: dict[Address, Mapping[str, Path]] = {}
         for address, trial in new.items():

@@ -14,7 +14,7 @@ from soupxr.store import StoredTrial
 
 __all__ = ["TrialFinder", "TrialNames", "named_trial"]
 
-#: As the user says it: a trial for each name, or a pattern with the groups animal, session, trial_id.
+#: As the user says it: a trial for each name, or a pattern with groups for its three parts.
 TrialNames = Mapping[str, str | tuple[str, str, int]] | str | None
 
 Address = tuple[str, str, int]

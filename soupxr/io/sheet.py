@@ -54,7 +54,9 @@ def read_bytes(path: Path) -> bytes:
         raise FormatError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-def read_rows(path: Path, sheet: str | int | None = None, delimiter: str | None = None) -> list[Row]:
+def read_rows(
+    path: Path, sheet: str | int | None = None, delimiter: str | None = None
+) -> list[Row]:
     """Rows of a table that are not empty.
 
     Parameters
@@ -76,7 +78,7 @@ def read_rows(path: Path, sheet: str | int | None = None, delimiter: str | None 
             f"{path}: this kind of spreadsheet cannot be read. Save it as .xlsx or CSV."
         )
     else:
-        rows = _text_rows(path, _decoded(path), delimiter)
+        rows = list(_text_rows(path, _decoded(path), delimiter))
     return [row for row in rows if not all(is_empty(cell) for cell in row.cells)]
 
 

@@ -82,7 +82,9 @@ def paint(
             continue
         stop = min(span.stop, n_frames)
         if stop < span.stop:
-            notes.append(f"{span.where}: ends at the trial's end, {span.stop - stop} frame(s) early")
+            notes.append(
+                f"{span.where}: ends at the trial's end, {span.stop - stop} frame(s) early"
+            )
         columns = slice(None) if not span.behavior else behaviors.index(span.behavior)
         mask[span.start : stop, columns] = span.value
         if span.value == 1:
