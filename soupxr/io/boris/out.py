@@ -140,7 +140,8 @@ def _observation(
     date: str,
 ) -> dict[str, Any]:
     files = {str(n + 1): [media[n]] if n < len(media) else [] for n in range(N_PLAYERS)}
-    length = round(trial.n_frames / trial.fps, 3)
+    # A millisecond more: BORIS leaves out events at the very end, where binary 0.6 is less than 0.6.
+    length = round(trial.n_frames / trial.fps + 0.001, 3)
     return {
         "file": files,
         "type": "MEDIA",
