@@ -164,15 +164,21 @@ class Gathering:
         known = {trial.key: trial for trial in self.store.trials(self.store.keys())}
         facts: dict[Address, StoredTrial] = {}
         wanted: dict[Address, Mapping[str, Path]] = {}
+        root = data_root(self.store)
         for address, trial in new.items():
             key = trial_key(*address)
             self.names[trial.name] = key
             if key in known:
+                if not _same_videos(known[key], trial.videos.values(), root):
+                    self.problems.append(
+                        f"{trial.name}: {key} is in the store with another video, "
+                        f"{known[key].video_paths[0]}. Give it another place: trials=..."
+                    )
                 facts[address] = known[key]
             else:
                 wanted[address] = trial.videos
         rows, problems = ingest.survey_files(
-            data_root(self.store),
+            root,
             self.store.labels("view"),
             wanted,
             join=self.store.attrs["join"],
@@ -329,6 +335,11 @@ def _all_or_nothing() -> Iterator[list[Callable[[], object]]]:
 
 def _relabel(address: str, annotator: str, masks: Mapping[str, Mask]) -> Callable[[], object]:
     return lambda: write_annotations(address, annotator, masks, overwrite=True)
+
+
+def _same_videos(trial: StoredTrial, paths: Iterable[Path], root: Path) -> bool:
+    known = {ingest.resolve_video(root, path).resolve() for path in trial.video_paths}
+    return {path.resolve() for path in paths} <= known
 
 
 def _rows(rows: Sequence[str]) -> str:

@@ -140,7 +140,7 @@ def _observation(
     date: str,
 ) -> dict[str, Any]:
     files = {str(n + 1): [media[n]] if n < len(media) else [] for n in range(N_PLAYERS)}
-    # A millisecond more: BORIS leaves out events at the very end, where binary 0.6 is less than 0.6.
+    # A millisecond more: BORIS leaves out what lies at the very end, for binary 0.6 is below 0.6.
     length = round(trial.n_frames / trial.fps + 0.001, 3)
     return {
         "file": files,
