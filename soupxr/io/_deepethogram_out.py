@@ -32,7 +32,7 @@ def write(
     for trial, mask in chosen.masks():
         path = files[trial.key]
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [["", "background", *chosen.behaviors]]
+        rows: list[list[object]] = [["", "background", *chosen.behaviors]]
         rows += [[n, *values] for n, values in enumerate(with_background(mask).tolist())]
         with (
             new_file(path, overwrite=True) as unfinished,
