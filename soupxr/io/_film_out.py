@@ -136,7 +136,7 @@ def _columns(request: FilmRequest, chosen: Chosen) -> list[int]:
 
 def _title(trial: StoredTrial, chosen: Chosen, fps: float, every: int) -> str:
     speed = fps * every / trial.fps
-    told = "" if abs(speed - 1) < 1e-3 else f"   speed ×{speed:.3g}"
+    told = "" if abs(speed - 1) < 1e-3 else f"   speed {speed:.3g}x"
     return f"{trial.key}   {chosen.source.name}{told}"
 
 
