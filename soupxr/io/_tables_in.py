@@ -208,7 +208,7 @@ class _Trials:
                 f"{list(table.header)}. Pass columns={{'trial': ...}}, or select one trial."
             )
         if annotator is not None and "annotator" in table.columns:
-            gathering.note(f"all rows count as {annotator!r}'s, whoever the table names")
+            gathering.note(f"all rows count as {annotator!r}, whoever the table names")
         if annotator is None and "annotator" not in table.columns:
             raise ArgumentError(
                 "annotator: expected who labelled, for no column says so. Pass annotator= or "

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -407,6 +408,20 @@ def test_aggregated_exports(bare_store, tmp_path):
     assert bouts_of(ds, "M1/S1/2", "grab") == [[24, 49]]
     assert "modifiers of 'lift'" in repr(report)
     assert mask_of(ds, "M1/S1/2", "Ana").max(axis=0).tolist() == [0, 0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["tabular_{}.tsv", "aggregated_{}.csv"])
+def test_exports_that_boris_made_of_our_project(bare_store, kind):
+    """Written by BORIS 8.27.4, after it had opened what ``boris.write`` made of these masks."""
+    data = Path(__file__).parent / "data"
+    paths = [data / f"boris_8.27.4_{kind.format(n)}" for n in (1, 2)]
+    video = "{animal}/{session}/s_{view}_v{trial_id}.mp4"
+    ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60}, video=video)
+    ds, report = boris.read(ds, paths)
+    assert report.annotations == {"Ana": ("M1/S1/1", "M1/S1/2")}
+    for n in (1, 2):
+        truth = random_mask(60, 6, n, unlabelled=True)
+        assert (mask_of(ds, f"M1/S1/{n}", "Ana") == truth).all()
 
 
 def test_a_table_that_is_not_from_boris(bare_store, tmp_path):

@@ -117,7 +117,7 @@ def _annotator(observation: Observation, gathering: Gathering, given: str | None
     names = [told[name] for name in OBSERVERS if told.get(name)]
     if given is not None:
         if names and names[0] != given:
-            gathering.note(f"{observation.where}: by {names[0]!r}, counts as {given!r}'s, as asked")
+            gathering.note(f"{observation.where}: by {names[0]!r}, counts as {given!r}, as asked")
         return given
     if not names:
         raise ArgumentError(
