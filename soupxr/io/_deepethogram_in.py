@@ -1,8 +1,8 @@
-"""Projects of DeepEthogram: which videos, labels and results there are."""
+"""Projects of DeepEthogram, from their files to trials, labels and results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,55 +13,16 @@ import numpy.typing as npt
 from soupxr.bouts import MINIMUM_THRESHOLD
 from soupxr.dataset import data_root
 from soupxr.errors import ArgumentError, FormatError, expected
-from soupxr.ingest import VIDEO_SUFFIXES
+from soupxr.io._deepethogram_project import BACKGROUND, Project, ProjectVideo
 from soupxr.io.arrays import Misfit, digest, ethogram_of, fitted, spread
 from soupxr.io.gather import Address, Gathering, NewTrial
 from soupxr.io.hdf5 import open_file, texts
 from soupxr.io.matching import named_trial
-from soupxr.io.sheet import read_bytes, read_rows, to_number
+from soupxr.io.sheet import read_rows, to_number
 from soupxr.modes import MODES
 from soupxr.store import ImportedResult, StoredTrial
 
-__all__ = ["Project", "Wanted", "open_project", "take"]
-
-CONFIG = "project_config.yaml"
-BACKGROUND = "background"
-
-
-@dataclass(frozen=True)
-class _Video:
-    """One video's folder."""
-
-    name: str
-    video: Path
-    labels: Path | None
-    outputs: Path | None
-    predictions: Path | None
-    stats: Path | None
-
-
-@dataclass(frozen=True)
-class Project:
-    """What a project says of itself.
-
-    Parameters
-    ----------
-    classes : list of str
-        Background first.
-    """
-
-    folder: Path
-    name: str
-    labeler: str
-    classes: list[str]
-    normalization: Mapping[str, Any]
-    videos: list[_Video]
-    checkpoints: list[Path]
-
-    @property
-    def behaviors(self) -> list[str]:
-        """Its classes without background."""
-        return [name for name in self.classes if name != BACKGROUND]
+__all__ = ["Wanted", "take"]
 
 
 @dataclass(frozen=True)
@@ -71,88 +32,6 @@ class Wanted:
     mode: str | None
     group: str | None
     any: bool
-
-
-# ------------------------------------------------------------------ what there is
-
-
-def open_project(path: Path) -> Project:
-    """Find everything in a project; only its settings are read.
-
-    Raises
-    ------
-    FormatError
-        If there is no project, or its settings are damaged.
-    """
-    config = path / CONFIG if path.is_dir() else path
-    settings = _yaml(config)
-    about = settings.get("project")
-    if not isinstance(about, dict) or not isinstance(about.get("class_names"), list):
-        raise FormatError(
-            f"{config}: expected the settings of a DeepEthogram project, with class_names, but "
-            "found none. Give the project's folder."
-        )
-    folder = config.parent
-    data = _folder(folder, about.get("data_path"), "DATA")
-    if not data.is_dir():
-        raise FormatError(
-            f"{data}: expected the project's data, but there is no such folder. Was the project "
-            "moved without it?"
-        )
-    models = _folder(folder, about.get("model_path"), "models")
-    return Project(
-        folder,
-        str(about.get("name") or folder.name),
-        str(about.get("labeler") or ""),
-        [str(name) for name in about["class_names"]],
-        (settings.get("augs") or {}).get("normalization") or {},
-        list(_videos(data)),
-        sorted(p for p in models.rglob("*") if p.suffix in (".pt", ".ckpt")),
-    )
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(read_bytes(path))
-    except yaml.YAMLError as error:
-        raise FormatError(f"{path}: is damaged ({error}).") from error
-    if not isinstance(content, dict):
-        raise FormatError(f"{path}: expected settings, but the file holds none.")
-    return content
-
-
-def _folder(project: Path, named: object, usual: str) -> Path:
-    """A folder of the project, which may have been moved since it was written down."""
-    if isinstance(named, str) and named:
-        for place in (Path(named), project / named, project / Path(named).name):
-            if place.is_dir():
-                return place
-    return project / usual
-
-
-def _videos(data: Path) -> Iterator[_Video]:
-    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
-        files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-        videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
-        own = [path for path in videos if path.stem == folder.name] or videos
-        if len(own) != 1:
-            continue
-        there = {path.name: path for path in files}
-        stem = own[0].stem
-        labels = there.get(f"{stem}_labels.csv") or there.get(f"{stem}_labels.h5")
-        yield _Video(
-            stem,
-            own[0],
-            labels,
-            there.get(f"{stem}_outputs.h5"),
-            there.get(f"{stem}_predictions.csv"),
-            there.get("stats.yaml"),
-        )
-
-
-# ------------------------------------------------------------------ taking it
 
 
 def take(
@@ -199,7 +78,7 @@ def take(
     _tell_of_the_rest(project, gathering)
 
 
-def _addressed(project: Project, gathering: Gathering) -> dict[Address, _Video]:
+def _addressed(project: Project, gathering: Gathering) -> dict[Address, ProjectVideo]:
     """Each video, by the trial that it becomes."""
     root = data_root(gathering.store).resolve()
     stored = {
@@ -207,7 +86,7 @@ def _addressed(project: Project, gathering: Gathering) -> dict[Address, _Video]:
         for trial in gathering.trials.values()
         for path in trial.video_paths
     }
-    found: dict[Address, _Video] = {}
+    found: dict[Address, ProjectVideo] = {}
     for number, video in enumerate(project.videos, start=1):
         said = named_trial(gathering.finder.names, video.name)
         if said is None and gathering.finder.names is not None:
@@ -291,7 +170,7 @@ def _columns(names: Sequence[str], gathering: Gathering, where: str) -> dict[int
 
 
 def _take_results(
-    project: Project, video: _Video, trial: StoredTrial, gathering: Gathering, wanted: Wanted
+    project: Project, video: ProjectVideo, trial: StoredTrial, gathering: Gathering, wanted: Wanted
 ) -> None:
     assert video.outputs is not None
     notes: list[str] = []
@@ -364,7 +243,7 @@ def _group_and_mode(file: Any, wanted: Wanted) -> tuple[str | None, str]:
 
 
 def _decided(
-    video: _Video,
+    video: ProjectVideo,
     names: Sequence[str],
     probability: npt.NDArray[np.float32],
     thresholds: npt.NDArray[Any] | None,

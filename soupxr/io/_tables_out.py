@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 
 from soupxr.bouts import mask_to_bouts
@@ -16,7 +17,7 @@ from soupxr.errors import ArgumentError, expected
 from soupxr.io.chosen import Chosen, choose, new_file, write_json
 from soupxr.io.sheet import EXCEL
 
-__all__ = ["write"]
+__all__ = ["to_dataframe", "write"]
 
 TIMES = ("start_frame", "stop_frame", "start_s", "stop_s", "duration_s")
 #: Rows of a sheet, the header included.
@@ -35,12 +36,7 @@ def write(
     overwrite: bool,
 ) -> Path:
     """Write a table; see :func:`soupxr.io.tables.write`."""
-    rows_of: dict[str, Callable[[Chosen], Iterator[Sequence[Any]]]] = {
-        "bouts": _bout_rows,
-        "frames": _frame_rows,
-    }
-    if form not in rows_of:
-        raise ArgumentError(expected("form", "'bouts' or 'frames'", form))
+    rows_of = _rows_of(form)
     suffix = path.suffix.lower()
     if suffix not in EXCEL and suffix not in DELIMITERS:
         raise ArgumentError(expected("path", "a name that ends in .csv, .tsv or .xlsx", str(path)))
@@ -51,11 +47,29 @@ def write(
         record["unlabelled"] = unlabelled
     with new_file(path, overwrite) as unfinished:
         if suffix in EXCEL:
-            _write_excel(unfinished, form, rows_of[form](chosen), record)
+            _write_excel(unfinished, form, rows_of(chosen), record)
         else:
-            _write_text(unfinished, DELIMITERS[suffix], rows_of[form](chosen))
+            _write_text(unfinished, DELIMITERS[suffix], rows_of(chosen))
             write_json(path.with_name(f"{path.name}.provenance.json"), record)
     return path
+
+
+def to_dataframe(
+    ds: xr.Dataset, mode: str | None, annotator: str | None, form: str
+) -> pd.DataFrame:
+    """A table; see :func:`soupxr.io.tables.to_dataframe`."""
+    rows_of = _rows_of(form)
+    chosen = choose(ds, mode, annotator, "tables.to_dataframe")
+    header, *rows = rows_of(chosen)
+    table = pd.DataFrame(rows, columns=list(header))
+    table.attrs["provenance"] = chosen.provenance()
+    return table
+
+
+def _rows_of(form: str) -> Callable[[Chosen], Iterator[Sequence[Any]]]:
+    if form not in ("bouts", "frames"):
+        raise ArgumentError(expected("form", "'bouts' or 'frames'", form))
+    return _bout_rows if form == "bouts" else _frame_rows
 
 
 def _bout_rows(chosen: Chosen) -> Iterator[Sequence[Any]]:

@@ -89,21 +89,22 @@ def read(
     ... # doctest: +SKIP
     >>> ds, report = sx.io.deepethogram.read(ds, "mice_deepethogram")  # doctest: +SKIP
     """
-    from soupxr.io import _deepethogram_in as inside
+    from soupxr.io._deepethogram_in import Wanted, take
+    from soupxr.io._deepethogram_project import open_project
 
-    found = inside.open_project(Path(project))
+    found = open_project(Path(project))
     gathering = Gathering(
         ds, "DeepEthogram", str(project), behaviors=behaviors, trials=trials, missing=missing
     )
-    inside.take(found, gathering, annotator, experiment, inside.Wanted(mode, group, results))
+    take(found, gathering, annotator, experiment, Wanted(mode, group, results))
     return gathering.commit(overwrite)
 
 
 def behaviors(project: PathLike) -> list[str]:
     """Names of a project's behaviors, without background, to create a store with."""
-    from soupxr.io import _deepethogram_in as inside
+    from soupxr.io._deepethogram_project import open_project
 
-    return inside.open_project(Path(project)).behaviors
+    return open_project(Path(project)).behaviors
 
 
 def write(

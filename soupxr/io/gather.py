@@ -1,4 +1,8 @@
-"""What a file brings, gathered before anything is written; then all of it is, or nothing."""
+"""What a file brings, gathered before anything is written; then all of it is, or nothing.
+
+What fails on the way, a full disk among it, is undone. A process that is killed in the middle may
+leave new trials without their labels; the same call, made again, adds those.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +109,8 @@ class Gathering:
         if strange:
             wanted = f"values of {self.behaviors}, or None to leave one out"
             raise ArgumentError(expected("behaviors", wanted, sorted(strange)))
-        selected = self.store.trials(list(dict.fromkeys(keys_of(ds)))) if ds.sizes["trial"] else []
+        keys = list(dict.fromkeys(keys_of(ds))) if ds.sizes.get("trial", 1) else []
+        selected = self.store.trials(keys)
         self.trials = {trial.key: trial for trial in selected}
         self.finder = TrialFinder(selected, trials)
         self._new: dict[Address, NewTrial] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import xarray as xr
 
@@ -18,7 +18,10 @@ from soupxr.io.matching import TrialNames
 from soupxr.io.report import ImportReport
 from soupxr.io.spans import Rest
 
-__all__ = ["behaviors", "read", "write"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["behaviors", "columns_of", "read", "to_dataframe", "write"]
 
 PathLike = str | os.PathLike[str]
 Unit = Literal["frame", "second"]
@@ -107,7 +110,8 @@ def read(
     ...     behaviors={"Start/End": None},
     ... )
     """
-    from soupxr.io._tables_in import BoutTable, FrameTable, open_table
+    from soupxr.io._tables_header import open_table
+    from soupxr.io._tables_in import BoutTable, FrameTable
 
     for name, value, choices in (
         ("unit", unit, (None, "frame", "second")),
@@ -137,7 +141,7 @@ def behaviors(
 
     Parameters as of :func:`read`.
     """
-    from soupxr.io._tables_in import open_table
+    from soupxr.io._tables_header import open_table
 
     return open_table(Path(path), columns or {}, sheet, delimiter).behaviors()
 
@@ -184,8 +188,27 @@ def write(
     return _tables_out.write(ds, Path(path), mode, annotator, form, overwrite)
 
 
+def to_dataframe(
+    ds: xr.Dataset,
+    *,
+    mode: str | None = None,
+    annotator: str | None = None,
+    form: Literal["bouts", "frames"] = "bouts",
+) -> pd.DataFrame:
+    """The table that :func:`write` writes, for statistics in Python.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its columns are told there. ``attrs["provenance"]`` says where the labels come from.
+    """
+    from soupxr.io import _tables_out
+
+    return _tables_out.to_dataframe(ds, mode, annotator, form)
+
+
 def columns_of(path: PathLike, sheet: str | int | None = None) -> Sequence[str]:
     """Headers of a table, to choose ``columns`` from."""
-    from soupxr.io._tables_in import header_of
+    from soupxr.io._tables_header import header_of
 
     return header_of(Path(path), sheet)

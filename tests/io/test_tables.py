@@ -362,6 +362,32 @@ def test_an_ethogram_goes_out_with_its_provenance(bare_store, tmp_path):
         tables.write(ds, tmp_path / "other.csv", mode="slow")
 
 
+def test_a_dataframe_for_statistics(bare_store):
+    ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60})
+    mask = random_mask(60, 6, 1)
+    one = ds.sel(animal="M1", session="S1", trial_id=2)
+    one.soup.annotate(mask, annotator="Ana")
+    ds = sx.open(ds.attrs["soupxr_store"])
+    bouts = tables.to_dataframe(ds, annotator="Ana")
+    assert bouts.attrs["provenance"]["annotator"] == "Ana"
+    lengths = (bouts.stop_frame - bouts.start_frame).groupby(bouts.behavior).sum()
+    assert lengths.to_dict() == dict(zip(ds.behavior.values, mask.sum(axis=0), strict=True))
+    frames = tables.to_dataframe(ds, annotator="Ana", form="frames")
+    assert (frames[list(ds.behavior.values)].to_numpy() == mask).all()
+    with pytest.raises(ArgumentError, match="form: expected"):
+        tables.to_dataframe(ds, annotator="Ana", form="rows")
+
+
+def test_one_selected_trial_needs_no_name(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60})
+    table = write(tmp_path / "b.csv", "behavior,start_frame,stop_frame\nlift,1,9\n")
+    one = ds.sel(animal="M1", session="S1", trial_id=2)
+    one, report = tables.read(one, table, annotator="Ana")
+    assert report.annotations == {"Ana": ("M1/S1/2",)}
+    assert tables.columns_of(table) == ["behavior", "start_frame", "stop_frame"]
+    assert tables.behaviors(table) == ["lift"]
+
+
 # ------------------------------------------------------------------ parts
 
 
