@@ -91,3 +91,14 @@ def test_another_length_is_refused(new_store):
     with pytest.raises(store.Overtaken):
         write_imported(ds.attrs["soupxr_store"], "fast", KEY, result(n_frames=N + 1))
     assert not has_result(store_of(ds), "fast", KEY)
+
+
+def test_results_without_probabilities_cannot_be_scored_and_this_is_said(new_store):
+    ds = new_store(KEY)
+    bare = ImportedResult(np.full((N, 6), np.nan, np.float32), result().ethogram, {"format": "x"})
+    write_imported(ds.attrs["soupxr_store"], "fast", KEY, bare)
+    ds = ds.soup.annotate(np.ones((N, 6), np.int8), annotator="Ana")
+    with pytest.raises(sx.ArgumentError, match="have no probabilities"):
+        ds.soup.evaluate("fast", "Ana")
+    write_imported(ds.attrs["soupxr_store"], "fast", KEY, result(), overwrite=True)
+    assert ds.soup.evaluate("fast", "Ana").sizes["behavior"] >= 6
