@@ -7,11 +7,13 @@
 """
 
 from soupxr import accessor as _accessor  # registers Dataset.soup
+from soupxr import io
 from soupxr.api import create, open, sample_data
 from soupxr.errors import (
     ArgumentError,
     CheckpointError,
     DownloadError,
+    FormatError,
     InferenceError,
     IngestError,
     SoupError,
@@ -28,6 +30,7 @@ __all__ = [
     "ArgumentError",
     "CheckpointError",
     "DownloadError",
+    "FormatError",
     "InferenceError",
     "IngestError",
     "SoupError",
@@ -37,6 +40,7 @@ __all__ = [
     "VideoError",
     "__version__",
     "create",
+    "io",
     "open",
     "sample_data",
     "set_options",

@@ -12,6 +12,7 @@ __all__ = [
     "ArgumentError",
     "CheckpointError",
     "DownloadError",
+    "FormatError",
     "InferenceError",
     "IngestError",
     "SoupError",
@@ -46,6 +47,10 @@ class VideoError(SoupError):
 
 class CheckpointError(SoupError):
     """A checkpoint cannot be read, or holds another model than the one needed."""
+
+
+class FormatError(SoupError):
+    """A file of another program cannot be read, or does not fit; nothing was written."""
 
 
 class DownloadError(SoupError):

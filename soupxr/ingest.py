@@ -11,7 +11,7 @@ import os
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -21,7 +21,7 @@ from soupxr.schema import check_name, is_whole, trial_key
 from soupxr.video import VideoInfo, probe_many
 from soupxr.video.remote import as_root, local_copy
 
-__all__ = ["TrialRow", "compile_pattern", "resolve_video", "survey"]
+__all__ = ["TrialRow", "compile_pattern", "resolve_video", "survey", "survey_files"]
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -172,11 +172,77 @@ def survey(
     """
     root = as_root(data_root)
     found = _find(root, views, animal, session, trial_id, compile_pattern(pattern))
+    rows, problems = _judged(found, views, root, join, existing, progress)
+    if problems:
+        raise IngestError(
+            f"{len(problems)} problem(s) with the videos of {animal!r}; nothing was added. "
+            f"Put these right, then call add_item again:{listed(problems)}"
+        )
+    return rows
+
+
+def survey_files(
+    data_root: str | os.PathLike[str],
+    views: Sequence[str],
+    files: Mapping[tuple[str, str, int], Mapping[str, Path]],
+    *,
+    join: str = "equal",
+    existing: Collection[str] = (),
+    progress: bool = True,
+) -> tuple[list[TrialRow], list[str]]:
+    """Measure trials whose files are known, whatever their names.
+
+    Parameters
+    ----------
+    files : mapping
+        By animal, session and trial_id: the file of each view, below ``data_root``.
+
+    Returns
+    -------
+    rows : list of TrialRow
+        Of the trials that are fine.
+    problems : list of str
+        All that is wrong with the others.
+    """
+    root = Path(data_root)
+    problems, found = [], []
+    for (animal, session, trial_id), paths in files.items():
+        one = _Found(animal, session, trial_id)
+        for view, path in paths.items():
+            below = _below(root, path)
+            if below is None:
+                problems.append(f"{one.key}: {path} is not below data_root, {root}")
+            else:
+                one.files[view].append(below)
+        if all(one.files.get(view) for view in paths):
+            found.append(one)
+    rows, others = _judged(found, views, root, join, existing, progress)
+    return rows, problems + others
+
+
+def _below(root: Path, path: Path) -> Path | None:
+    """The path as one under ``root``, which a link may hide; None where it is elsewhere."""
+    whole = Path(os.path.abspath(path))
+    if whole.is_relative_to(root):
+        return whole
+    real, real_root = whole.resolve(), root.resolve()
+    return root / real.relative_to(real_root) if real.is_relative_to(real_root) else None
+
+
+def _judged(
+    found: Sequence[_Found],
+    views: Sequence[str],
+    root: Path,
+    join: str,
+    existing: Collection[str],
+    progress: bool,
+) -> tuple[list[TrialRow], list[str]]:
+    """Rows of the trials whose videos could be measured, and all complaints."""
     problems = [f"{f.key}: is in the store already" for f in found if f.key in existing]
     problems += [problem for f in found for problem in _judge_files(f, views)]
     infos, unreadable = _measure(found, progress)
     problems += unreadable
-    rows = []
+    rows, measured_ones = [], []
     for trial in found:
         measured = {view: infos.get(paths[0]) for view, paths in trial.files.items()}
         if any(measured.get(view) is None for view in views):
@@ -184,13 +250,10 @@ def survey(
         videos = [info for view in views if (info := measured[view]) is not None]
         problems += _judge_pair(trial, views, videos, join)
         rows.append(_row(trial, views, videos, root))
-    if problems:
-        raise IngestError(
-            f"{len(problems)} problem(s) with the videos of {animal!r}; nothing was added. "
-            f"Put these right, then call add_item again:{listed(problems)}"
-        )
-    _warn_of_lengths(rows, found, views, infos)
-    return rows
+        measured_ones.append(trial)
+    if not problems:
+        _warn_of_lengths(rows, measured_ones, views, infos)
+    return rows, problems
 
 
 # ------------------------------------------------------------------ finding
@@ -390,5 +453,5 @@ def _warn_of_lengths(
             f"the views of {len(uneven)} trial(s) differ in length; the shorter counts:"
             + listed(uneven),
             SoupWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -154,7 +154,7 @@ def _machine(
     """Trials that are labelled, have results and, where that is wanted, were never learnt from."""
     results = results_of(reader.store, reader.mode, trials)
     scored, sources = [], set()
-    counts = dict.fromkeys(("labelled", "there", "validation"), 0)
+    counts = dict.fromkeys(("labelled", "there", "bare", "validation"), 0)
     for trial, mask in labels:
         result = results[trial.key]
         counts["labelled"] += 1
@@ -163,6 +163,7 @@ def _machine(
             if not result.is_complete or (reader.on == "unseen" and result.was_trained_on):
                 continue
         found = reader.read(result, mask)
+        counts["bare"] += found is None
         if found is not None:
             scored.append(found[0])
             sources.add(found[1])
@@ -189,6 +190,12 @@ def _why_nothing(reader: _Reader, annotator: str, n_trials: int, counts: Mapping
         return (
             f"mode: none of the {labelled} labelled trial(s) is complete in mode {mode}. "
             f"Run ds.soup.infer({mode!r}) first."
+        )
+    if counts["bare"]:
+        return (
+            f"mode: the results of {counts['bare']} labelled trial(s) in mode {mode} have no "
+            "probabilities, as those of some programs, and scores need them. Compare ethograms "
+            "with ds.soup.compare_ethograms()."
         )
     return (
         f"on: the models of mode {mode} were trained on every one of the {counts['there']} "

@@ -39,6 +39,8 @@ def made_otherwise(store: Store, slot: int, status: Status, plan: Plan) -> list[
         return [] if made.vouches_for(plan.features_identity(), plan.keep) else None
     if made.sequence is None:
         return None
+    if "imported" in made.sequence:
+        return [f"imported from {made.sequence['imported'].get('format')}"]
     other = differences(made.sequence["identity"], plan.sequence_identity())
     if plan.feature is not None:
         other += differences(made.sequence["features"], plan.features_identity())

@@ -10,9 +10,11 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
-from torch import Tensor
+# Not at run time: pickles of other programs than PyTorch are followed without it.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Foreign", "Interpreter", "Name", "Storage", "plain"]
 

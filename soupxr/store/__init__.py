@@ -37,6 +37,7 @@ from soupxr.store.framecache import (
     frame_caches,
 )
 from soupxr.store.groups import require_group
+from soupxr.store.imported import ImportedResult, has_result, write_imported
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.membership import add_trials, correct_trial, remove_trials
 from soupxr.store.models import (
@@ -55,6 +56,7 @@ __all__ = [
     "Conflict",
     "FittedDecision",
     "FrameCache",
+    "ImportedResult",
     "ModelRecord",
     "OutOfFold",
     "Overtaken",
@@ -73,6 +75,7 @@ __all__ = [
     "drop_frame_caches",
     "fitted_decision",
     "frame_caches",
+    "has_result",
     "labelled_trials",
     "models",
     "os_error",
@@ -84,5 +87,6 @@ __all__ = [
     "store_address",
     "why_read_only",
     "write_annotations",
+    "write_imported",
     "write_out_of_fold",
 ]

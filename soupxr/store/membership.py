@@ -15,7 +15,12 @@ from soupxr.store.lookup import Store
 from soupxr.store.zarrs import as_column, axis_of, dims_of, write
 
 
-def add_trials(address: str, rows: Sequence[TrialRow], experiment: str = "") -> None:
+def add_trials(
+    address: str,
+    rows: Sequence[TrialRow],
+    experiment: str | Sequence[str] = "",
+    notes: Sequence[str] | None = None,
+) -> None:
     """Append trials; all of them or, if any is there already, none.
 
     Parameters
@@ -24,8 +29,10 @@ def add_trials(address: str, rows: Sequence[TrialRow], experiment: str = "") -> 
         The store.
     rows : sequence of TrialRow
         From :func:`soupxr.ingest.survey`.
-    experiment : str
-        Kind of experiment of all these trials.
+    experiment : str or sequence of str
+        Kind of experiment of all these trials, or of each.
+    notes : sequence of str, optional
+        Free text on each.
 
     Raises
     ------
@@ -41,10 +48,17 @@ def add_trials(address: str, rows: Sequence[TrialRow], experiment: str = "") -> 
                 f"{', '.join(there)}: expected new trials, but another process added these "
                 "meanwhile; nothing was added."
             )
-        _append(store, rows, experiment, check)
+        kinds = [experiment] * len(rows) if isinstance(experiment, str) else list(experiment)
+        _append(store, rows, kinds, list(notes or [""] * len(rows)), check)
 
 
-def _append(store: Store, rows: Sequence[TrialRow], experiment: str, check: Check) -> None:
+def _append(
+    store: Store,
+    rows: Sequence[TrialRow],
+    experiments: Sequence[str],
+    notes: Sequence[str],
+    check: Check,
+) -> None:
     first = store.arrays["trial"].shape[0]
     last = first + len(rows)
     _grow(store, "frame", max(row.n_frames for row in rows))
@@ -56,8 +70,8 @@ def _append(store: Store, rows: Sequence[TrialRow], experiment: str, check: Chec
         "video_path": [row.video_paths for row in rows],
         "n_frames": [row.n_frames for row in rows],
         "fps": [row.fps for row in rows],
-        "experiment": [experiment] * len(rows),
-        "notes": [""] * len(rows),
+        "experiment": experiments,
+        "notes": notes,
     }
     for name, values in columns.items():
         write(store.arrays[name], slice(first, last), as_column(name, values))

@@ -1,0 +1,439 @@
+"""Tables of bouts and frames."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from io_stores import mask_of, random_mask
+from results import put_result
+
+import soupxr as sx
+from soupxr.bouts import mask_to_bouts
+from soupxr.errors import ArgumentError, FormatError
+from soupxr.io import tables
+from soupxr.io.matching import TrialFinder
+from soupxr.io.sheet import read_rows, to_number
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+# ------------------------------------------------------------------ in
+
+
+def test_usual_headers_need_no_mapping(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
+    table = write(
+        tmp_path / "b.csv",
+        "animal,session,trial_id,Behaviour,Start (s),Stop (s),Observer\n"
+        "M1,S1,1,lift,0.01,0.02,Ana\nM1,S1,2,sup,0.1,0.2,Ben\n",
+    )
+    ds, report = tables.read(ds, table)
+    assert report.annotations == {"Ana": ("M1/S1/1",), "Ben": ("M1/S1/2",)}
+    assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Ana")[:, 0]).tolist() == [[5, 10]]
+    assert mask_to_bouts(mask_of(ds, "M1/S1/2", "Ben")[:, 3]).tolist() == [[50, 100]]
+    assert "labels of 'Ana' in 1 trial(s): M1/S1/1" in repr(report)
+
+
+def test_a_semicolon_table_with_crlf_comma_decimals_and_any_header(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 1000}, fps=25)
+    table = write(
+        tmp_path / "b.csv",
+        '"Tier";"von";"bis";"Art"\r\n"reach_side_v001";"1,0";"2,5";"Heben"\r\n',
+        "cp1252",
+    )
+    ds, report = tables.read(
+        ds,
+        table,
+        columns={"trial": "Tier", "start": "von", "stop": "bis", "behavior": "Art"},
+        behaviors={"Heben": "lift"},
+        annotator="Ana",
+        unit="second",
+    )
+    assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Ana")[:, 0]).tolist() == [[25, 62]]
+    assert report.names == {"reach_side_v001": "M1/S1/1"}
+
+
+def test_frames_that_count_from_one_and_name_the_last(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 20})
+    table = write(tmp_path / "b.tsv", "behavior\tstart\tduration\nlift\t1\t2\n")
+    ds, _ = tables.read(ds, table, unit="frame", first_frame=1, annotator="Ana")
+    assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Ana")[:, 0]).tolist() == [[0, 2]]
+    table = write(tmp_path / "c.tsv", "behavior\tstart\tend\nlift\t1\t2\n")
+    ds, _ = tables.read(ds, table, unit="frame", first_frame=1, inclusive=True, annotator="Ben")
+    assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Ben")[:, 0]).tolist() == [[0, 2]]
+
+
+def test_rest_can_be_unlabelled(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 10})
+    table = write(tmp_path / "b.csv", "behavior,start_frame,stop_frame\nlift,2,4\n")
+    ds, _ = tables.read(ds, table, annotator="Ana", rest="unlabelled")
+    mask = mask_of(ds, "M1/S1/1", "Ana")
+    assert mask[:, 0].tolist() == [-1, -1, 1, 1, -1, -1, -1, -1, -1, -1]
+    assert (mask[:, 1:] == -1).all()
+
+
+@settings(deadline=None)
+@given(ms=st.integers(0, 3_600_000))
+def test_milliseconds_at_500_hz_go_to_the_nearest_edge_and_halves_to_the_even_one(ms):
+    from soupxr.annotation.bout_table import to_frames
+
+    # Two milliseconds a frame: an odd one lies in the middle of two edges.
+    first, _ = to_frames(ms / 1000, ms / 1000 + 1, 500.0)
+    frame, half = divmod(ms, 2)
+    assert first == frame + (half and frame % 2)
+
+
+def test_what_is_wrong_is_told_with_file_and_row_and_nothing_is_written(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    table = write(
+        tmp_path / "b.csv",
+        "trial,behavior,start_s,stop_s\n"
+        "M1/S1/1,lift,0.01,0.02\n"
+        "M1/S1/1,jump,0.01,0.02\n"
+        "M1/S1/9,lift,0.01,0.02\n"
+        "M1/S1/1,lift,0.03,soon\n"
+        "M1/S1/1,lift,0.05,0.04\n"
+        "M1/S1/1,lift,0.1,0.9\n",
+    )
+    with pytest.raises(FormatError) as error:
+        tables.read(ds, table, annotator="Ana")
+    told = str(error.value)
+    assert "behavior 'jump': expected one of" in told
+    assert "row 3" in told
+    assert "trial 'M1/S1/9': not among the 1 selected trials (b.csv, row 4)" in told
+    assert "row 5: stop: expected a number, but got 'soon'" in told
+    assert "row 6: start 0.05 s is not before stop 0.04 s" in told
+    assert "row 7: lasts from frame 50 to 450, but the trial has 100 frames" in told
+    assert "behaviors={'jump': ours}" in told
+    assert sx.open(ds.attrs["soupxr_store"]).sizes["annotator"] == 0
+
+
+def test_what_the_store_lacks_can_be_left(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    table = write(
+        tmp_path / "b.csv",
+        "trial,behavior,start_s,stop_s\n"
+        "M1/S1/1,lift,0.01,0.02\nM1/S1/1,jump,0.01,0.02\nM1/S1/9,lift,0,1\n"
+        "M1/S1/1,_DEFAULT,0,1\n",
+    )
+    ds, report = tables.read(
+        ds, table, annotator="Ana", missing="leave", behaviors={"_DEFAULT": None}
+    )
+    assert report.annotations == {"Ana": ("M1/S1/1",)}
+    assert [word for word in ("jump", "M1/S1/9", "_DEFAULT") if word not in repr(report)] == []
+
+
+def test_a_bout_that_ends_two_frames_late_ends_with_the_trial(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    table = write(tmp_path / "b.csv", "behavior,start_frame,stop_frame\nlift,90,102\n")
+    ds, report = tables.read(ds, table, annotator="Ana")
+    assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Ana")[:, 0]).tolist() == [[90, 100]]
+    assert "ends at the trial's end, 2 frame(s) early" in repr(report)
+
+
+def test_overlaps_are_noted(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    table = write(tmp_path / "b.csv", "behavior,start_frame,stop_frame\nlift,1,9\nlift,5,20\n")
+    ds, report = tables.read(ds, table, annotator="Ana")
+    assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Ana")[:, 0]).tolist() == [[1, 20]]
+    assert "row 2 and b.csv, row 3: bouts of lift overlap" in repr(report)
+
+
+def test_labels_are_replaced_only_when_asked(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    table = write(tmp_path / "b.csv", "behavior,start_frame,stop_frame\nlift,1,9\n")
+    ds, _ = tables.read(ds, table, annotator="Ana")
+    with pytest.raises(FormatError, match="has labelled this trial already"):
+        tables.read(ds, table, annotator="Ana")
+    ds, _ = tables.read(ds, table, annotator="Ana", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("a,b\n1,2\n", {}, "expected columns for behavior, start, stop"),
+        ("", {}, "the file is empty"),
+        ("trial,behavior,start,stop\nM1/S1/1,lift,1,2\n", {}, "unit: expected 'second' or 'frame'"),
+        (
+            "trial,behavior,start_s,stop_s\nx,lift,1,2\n",
+            {"annotator": None},
+            "annotator: expected who",
+        ),
+        ("behavior,start_s,stop_s\nlift,1,2\n", {"columns": {"start": "x"}}, "headers among"),
+        ("behavior,start_s,stop_s\nlift,1,2\n", {"columns": {"begin": "start_s"}}, "keys among"),
+        ("behavior,start_s,stop_s\nlift,1,2\n", {"behaviors": {"lift": "hop"}}, "behaviors:"),
+        ("trial,behavior,start_frame,stop_frame\nM1/S1/1,lift,1.5,2\n", {}, "no whole numbers"),
+        ("behavior,start_frame,stop_frame\nlift,1,2\n", {}, "a column that tells the trial"),
+        ("trial,behavior,start_s,stop_s\nreach,0,1\n", {"trials": "("}, "a regular expression"),
+        ("trial,behavior,start_s,stop_s\nx,0,1\n", {"trials": {"x": "M1"}}, "animal/session/tri"),
+    ],
+)
+def test_errors_say_what_to_do(bare_store, tmp_path, text, options, told):
+    ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
+    table = write(tmp_path / "b.csv", text)
+    with pytest.raises((ArgumentError, FormatError), match=told.replace("(", "\\(")):
+        tables.read(ds, table, **{"annotator": "Ana", **options})
+
+
+def test_no_table_at_all(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    (tmp_path / "b.csv").write_bytes(b"\x00\x01\x00\x02")
+    (tmp_path / "b.xlsx").write_bytes(b"PK no")
+    for name, told in [
+        ("none.csv", "no such file"),
+        ("b.csv", "not a text table"),
+        ("b.xlsx", "not an Excel file"),
+        ("b.ods", "Save it as .xlsx"),
+    ]:
+        with pytest.raises(FormatError, match=told):
+            tables.read(ds, tmp_path / name, annotator="Ana")
+
+
+def test_a_failing_disk_leaves_the_store_as_it_was(bare_store, tmp_path, monkeypatch):
+    from soupxr.io import gather
+
+    ds = bare_store({"M1/S1/1": 100})
+    table = write(
+        tmp_path / "b.csv",
+        "annotator,behavior,start_frame,stop_frame\nAna,lift,1,9\nBen,lift,2,9\n",
+    )
+    old = np.zeros((100, 6), np.int8)
+    old[:5] = 1
+    ds.sel(animal="M1").soup.annotate(old, annotator="Ana")
+    real = gather.write_annotations
+
+    def fails(address, annotator, masks, **options):
+        if annotator == "Ben":
+            raise sx.StoreError("the disk is full")
+        real(address, annotator, masks, **options)
+
+    monkeypatch.setattr(gather, "write_annotations", fails)
+    with pytest.raises(sx.StoreError, match="the disk is full"):
+        tables.read(sx.open(ds.attrs["soupxr_store"]), table, overwrite=True)
+    assert (mask_of(ds, "M1/S1/1", "Ana") == old).all()
+
+
+# ------------------------------------------------------------------ real tables
+
+
+@pytest.mark.parametrize(
+    ("name", "behaviors"),
+    [
+        (
+            "mouse_openfield_bouts.csv",
+            ["Supported", "Unsupported", "Grooming", "Jumping"],
+        ),
+        (
+            "mouse_maze_bouts.csv",
+            ["Head Dip", "Grooming", "Protected Stretch", "Unprotected Stretch", "Rearing"],
+        ),
+        ("mouse_swim_bouts.csv", ["Floating"]),
+    ],
+)
+def test_real_tables_of_mouse_behavior(shared, bare_store, name, behaviors):
+    path = shared / "data" / "labels" / name
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    videos = sorted({row["ID"] for row in rows})
+    longest = max(float(row["to"]) for row in rows if row["to"] not in ("", "NA"))
+    fps = 25.0
+    ds = bare_store(
+        {f"M1/S1/{n}": int((longest + 1) * fps) for n in range(len(videos))},
+        fps=fps,
+        behaviors=behaviors,
+        views=("top",),
+    )
+    known = set(behaviors)
+    ds, report = tables.read(
+        ds,
+        path,
+        columns={"trial": "ID", "behavior": "type", "annotator": "Experimenter"},
+        unit="second",
+        trials={video: ("M1", "S1", n) for n, video in enumerate(videos)},
+        behaviors={row["type"]: None for row in rows if row["type"] not in known},
+    )
+    assert set(report.annotations) == {row["Experimenter"] for row in rows}
+    for n, video in enumerate(videos):
+        for rater in report.annotations:
+            for behavior in behaviors:
+                own = [
+                    (float(row["from"]), float(row["to"]))
+                    for row in rows
+                    if (row["ID"], row["Experimenter"], row["type"]) == (video, rater, behavior)
+                ]
+                told = sum(stop - start for start, stop in own)
+                if f"M1/S1/{n}" not in report.annotations[rater]:
+                    assert not own
+                    continue
+                mask = mask_of(ds, f"M1/S1/{n}", rater)[:, behaviors.index(behavior)]
+                # Each end is off by half a frame at most; overlapping bouts count once.
+                assert mask.sum() / fps <= told + len(own) / fps + 1e-9
+                bouts = mask_to_bouts(mask)
+                assert len(bouts) <= len(own)
+
+
+def test_a_real_table_of_frames(shared, bare_store):
+    path = shared / "data" / "labels" / "fly_frames_hand.csv"
+    names = ["still", "walk", "front_groom", "back_groom", "abdomen-move"]
+    ds = bare_store({"F1/S1/1": 45001}, fps=70, behaviors=names, views=("top",))
+    ds, report = tables.read(
+        ds, path, columns={"frame": ""}, annotator="hand", behaviors={"background": None}
+    )
+    truth = np.loadtxt(path, delimiter=",", skiprows=1, dtype=int)[:, 2:]
+    assert (mask_of(ds, "F1/S1/1", "hand") == truth).all()
+    assert "background" in repr(report)
+
+
+# ------------------------------------------------------------------ out, and back
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".xlsx"])
+@pytest.mark.parametrize("form", ["bouts", "frames"])
+def test_round_trip_to_the_frame(bare_store, tmp_path, suffix, form):
+    keys = {"M1/S1/1": 130, "M2/S1/2": 57}
+    ds = bare_store(keys, fps=499.7)
+    masks = {
+        key: random_mask(n, 6, seed, unlabelled=True) for seed, (key, n) in enumerate(keys.items())
+    }
+    for key, mask in masks.items():
+        animal, session, number = key.split("/")
+        one = ds.sel(animal=animal, session=session, trial_id=int(number))
+        one.soup.annotate(mask, annotator="Ana")
+    ds = sx.open(ds.attrs["soupxr_store"])
+    path = tables.write(ds, tmp_path / f"out{suffix}", annotator="Ana", form=form)
+    ds, _ = tables.read(ds, path, annotator="back")
+    for key, mask in masks.items():
+        assert (mask_of(ds, key, "back") == mask).all()
+
+
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 10**6), fps=st.sampled_from([24.0, 29.97, 120.0005, 500.0, 999.0]))
+def test_seconds_of_an_exported_table_lead_to_the_same_frames(seed, fps):
+    from soupxr.annotation.bout_table import to_frames
+
+    mask = random_mask(4000, 1, seed)[:, 0]
+    bouts = mask_to_bouts(mask)
+    start, stop = to_frames(np.round(bouts[:, 0] / fps, 6), np.round(bouts[:, 1] / fps, 6), fps)
+    assert (np.stack([start, stop], axis=1) == bouts).all()
+
+
+def test_an_ethogram_goes_out_with_its_provenance(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60})
+    probability = np.zeros((60, 6), np.float32)
+    probability[10:20, 0] = 0.9
+    put_result(ds, "M1/S1/1", probability)
+    path = tables.write(ds, tmp_path / "out.csv", mode="fast")
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {
+            "animal": "M1",
+            "session": "S1",
+            "trial_id": "1",
+            "behavior": "lift",
+            "start_frame": "10",
+            "stop_frame": "20",
+            "start_s": "0.02",
+            "stop_s": "0.04",
+            "duration_s": "0.02",
+            "mode": "fast",
+        }
+    ]
+    record = json.loads((tmp_path / "out.csv.provenance.json").read_text())
+    assert record["mode"] == "fast"
+    assert record["trials"] == {"M1/S1/1": {"n_frames": 60, "fps": 500.0}}
+    (made,) = record["made"]
+    assert made["sequence_model"] == "a" * 64
+    assert made["thresholds"]["lift"] == 0.5
+    assert made["trials"] == ["M1/S1/1"]
+    with pytest.raises(ArgumentError, match="Pass overwrite=True"):
+        tables.write(ds, path, mode="fast")
+    with pytest.raises(ArgumentError, match="ends in"):
+        tables.write(ds, tmp_path / "out.doc", mode="fast")
+    with pytest.raises(ArgumentError, match="without any"):
+        tables.write(ds, tmp_path / "other.csv", mode="slow")
+
+
+def test_a_dataframe_for_statistics(bare_store):
+    ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60})
+    mask = random_mask(60, 6, 1)
+    one = ds.sel(animal="M1", session="S1", trial_id=2)
+    one.soup.annotate(mask, annotator="Ana")
+    ds = sx.open(ds.attrs["soupxr_store"])
+    bouts = tables.to_dataframe(ds, annotator="Ana")
+    assert bouts.attrs["provenance"]["annotator"] == "Ana"
+    lengths = (bouts.stop_frame - bouts.start_frame).groupby(bouts.behavior).sum()
+    assert lengths.to_dict() == dict(zip(ds.behavior.values, mask.sum(axis=0), strict=True))
+    frames = tables.to_dataframe(ds, annotator="Ana", form="frames")
+    assert (frames[list(ds.behavior.values)].to_numpy() == mask).all()
+    with pytest.raises(ArgumentError, match="form: expected"):
+        tables.to_dataframe(ds, annotator="Ana", form="rows")
+
+
+def test_one_selected_trial_needs_no_name(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60})
+    table = write(tmp_path / "b.csv", "behavior,start_frame,stop_frame\nlift,1,9\n")
+    one = ds.sel(animal="M1", session="S1", trial_id=2)
+    one, report = tables.read(one, table, annotator="Ana")
+    assert report.annotations == {"Ana": ("M1/S1/2",)}
+    assert tables.columns_of(table) == ["behavior", "start_frame", "stop_frame"]
+    assert tables.behaviors(table) == ["lift"]
+
+
+# ------------------------------------------------------------------ parts
+
+
+def test_trials_are_found_by_key_video_and_what_the_user_says(bare_store):
+    ds = bare_store({"M1/S1/1": 5, "M1/S2/1": 5, "M2/S1/12": 5})
+    from soupxr.dataset import keys_of, store_of
+
+    trials = store_of(ds).trials(keys_of(ds))
+    finder = TrialFinder(trials)
+
+    def key(*names):
+        found = finder.find(*names)
+        return found if found is None or isinstance(found, str) else found.key
+
+    assert key("M1/S2/1") == "M1/S2/1"
+    assert key("m1_s2_001") == "M1/S2/1"
+    assert key("reach_side_v012") == "M2/S1/12"
+    assert key("C:\\lab\\M1\\S2\\reach_front_v001.mp4") == "M1/S2/1"
+    assert key("/data/M1/S1/reach_side_v001.avi") == "M1/S1/1"
+    assert key("reach_side_v001.mp4") == "'reach_side_v001.mp4' may be any of M1/S1/1, M1/S2/1"
+    assert key("reach_side_v001.mp4", "M1/S2/1").startswith("'reach_side")
+    assert key("elsewhere.mp4") is None
+    finder = TrialFinder(trials, r"(?P<animal>\w+) day (?P<session>\w+) no (?P<trial_id>\d+)")
+    assert key("M2 day S1 no 12") == "M2/S1/12"
+    finder = TrialFinder(trials, {"film": "M2/S1/12", "gone": "M9/S1/1"})
+    assert key("/x/film.mp4") == "M2/S1/12"
+    assert key("gone") is None
+
+
+def test_numbers_of_all_kinds():
+    assert [to_number(cell) for cell in ("1,5", " 2 ", 3, "1:02:03.5", "-0:01,5")] == [
+        1.5,
+        2.0,
+        3.0,
+        3723.5,
+        -1.5,
+    ]
+    assert all(np.isnan(to_number(cell)) for cell in ("NA", "", None, "soon", True))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_delimiters_and_encodings(tmp_path, delimiter, encoding):
+    lines = [["trial", "behavior, all"], ["é", 'with "quotes"'], ["", ""], ["a\nb", "c"]]
+    with (tmp_path / "t.txt").open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(lines)
+    rows = read_rows(tmp_path / "t.txt")
+    assert [row.cells for row in rows] == [lines[0], lines[1], lines[3]]
+    assert [row.number for row in rows] == [1, 2, 5]
