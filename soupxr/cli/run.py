@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -184,10 +183,13 @@ def _cluster(scheduler: str | None, workers: int | None, gpus: Any) -> Iterator[
         return
     try:
         if scheduler is None:
-            cluster = importlib.import_module("soupxr.inference.cluster")
-            connection = cluster.local_client(workers=workers, gpus=gpus)
+            from soupxr.inference.cluster import local_client
+
+            connection = local_client(workers=workers, gpus=gpus)
         else:
-            connection = importlib.import_module("distributed").Client(scheduler)
+            from distributed import Client
+
+            connection = Client(scheduler)
     except ImportError as error:
         click.echo(
             f"soupxr: several processes need dask-distributed ({error}). "
