@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
 import subprocess
 import sys
 
@@ -131,6 +132,10 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 """
 
 
+#: After so long without a word, a key is pressed again.
+AGAIN_S = 10.0
+
+
 def answer(command, text):
     """Run a command at a terminal and answer its question."""
     ours, theirs = pty.openpty()
@@ -143,9 +148,11 @@ def answer(command, text):
     with contextlib.suppress(OSError):
         while b"?" not in said:
             said += os.read(ours, 1024)
-        os.write(ours, text.encode())
-        while part := os.read(ours, 1024):
-            said += part
+        while process.poll() is None:
+            os.write(ours, text.encode())
+            # A key that came a moment before it was waited for is pressed again, as people do.
+            while select.select([ours], [], [], AGAIN_S)[0]:
+                said += os.read(ours, 1024)
     os.close(ours)
     return process.wait(), said.decode()
 
