@@ -17,6 +17,7 @@ import xarray as xr
 
 from soupxr.cli.base import command, group
 from soupxr.cli.choices import Chosen, in_store, selection
+from soupxr.cli.formats import EXPORTS, IMPORTS
 from soupxr.errors import ArgumentError, expected
 from soupxr.modes import MODES
 
@@ -29,7 +30,7 @@ TEXTS = ("animal", "session", "behavior")
 
 @group("import", "soupxr import labels reach.zarr bouts.csv --annotator Ana --unit second")
 def import_() -> None:
-    """Bring labels of people into a STORE."""
+    """Bring labels of people, and files of other programs, into a STORE."""
 
 
 @group("export", "soupxr export bouts reach.zarr bouts.csv --mode fast")
@@ -254,8 +255,9 @@ def _umask() -> int:
     return mask
 
 
-import_.add_command(labels)
-for one in (bouts, frames):
+for one in (labels, *IMPORTS):
+    import_.add_command(one)
+for one in (bouts, frames, *EXPORTS):
     export.add_command(one)
 
 COMMANDS = [import_, export]
