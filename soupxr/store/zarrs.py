@@ -41,7 +41,7 @@ def open_group(address: str) -> zarr.Group:
         if "://" not in address:
             return _group_at(address, stamp(os.path.join(address, METADATA)))
         with telling_of_objects(address):
-            return zarr.open_group(zarr_store(address), mode="r+")
+            return zarr.open_group(zarr_store(address), mode="r+", zarr_format=3)
     except FileNotFoundError:
         raise StoreError(
             f"{address}: expected a soupxr store, but there is none. "
@@ -51,7 +51,7 @@ def open_group(address: str) -> zarr.Group:
 
 @lru_cache(maxsize=16)
 def _group_at(address: str, _stamp: Stamp | None) -> zarr.Group:
-    return zarr.open_group(address, mode="r+")
+    return zarr.open_group(address, mode="r+", zarr_format=3)
 
 
 def array_of(group: zarr.Group, name: str) -> Array:
