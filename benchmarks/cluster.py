@@ -26,7 +26,8 @@ import torch
 from _report import load, machine, print_machine, print_table, write_json
 
 import soupxr as sx
-from soupxr.inference.cluster import local_client, on_cluster
+from soupxr import local_client
+from soupxr.inference.cluster import on_cluster
 from soupxr.inference.task import Outcome, Task
 from soupxr.ingest import TrialRow
 from soupxr.models import checkpoint

@@ -8,7 +8,7 @@
 
 from soupxr import accessor as _accessor  # registers Dataset.soup
 from soupxr import io
-from soupxr.api import create, open, sample_data
+from soupxr.api import create, local_client, open, sample_data
 from soupxr.errors import (
     ArgumentError,
     CheckpointError,
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "create",
     "io",
+    "local_client",
     "open",
     "sample_data",
     "set_options",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
 from soupxr import dataset, store
 from soupxr.modes import BEHAVIORS
 
-__all__ = ["create", "open", "sample_data"]
+if TYPE_CHECKING:
+    import distributed
+
+__all__ = ["create", "local_client", "open", "sample_data"]
 
 
 def create(
@@ -92,6 +96,39 @@ def open(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.Dataset:
         If there is no store, or it is not one of ours.
     """
     return dataset.open_dataset(store.store_address(path), chunks=chunks)
+
+
+def local_client(
+    workers: int | None = None, gpus: Literal["all"] | Sequence[int] | None = None
+) -> AbstractContextManager[distributed.Client]:
+    """Start worker processes on this machine, for ``ds.soup.infer(client=…)``.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes that share the CPU's cores. Default without ``gpus``: one for each core.
+    gpus : "all" or sequence of int, optional
+        One process for each of these GPUs, which has it for itself.
+
+    Returns
+    -------
+    context manager of distributed.Client
+        The processes end with the block.
+
+    Raises
+    ------
+    ArgumentError
+        If both are given, or there is no such GPU.
+
+    Examples
+    --------
+    >>> import soupxr as sx
+    >>> with sx.local_client(gpus="all") as client:  # doctest: +SKIP
+    ...     ds = ds.soup.infer("medium", client=client)
+    """
+    from soupxr.inference import cluster
+
+    return cluster.local_client(workers, gpus)
 
 
 def sample_data() -> Path:

@@ -31,6 +31,7 @@ def test_public_names():
         "__version__",
         "create",
         "io",
+        "local_client",
         "open",
         "sample_data",
         "set_options",

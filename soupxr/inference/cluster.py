@@ -70,35 +70,11 @@ def active_client() -> Any:
 def local_client(
     workers: int | None = None, gpus: Literal["all"] | Sequence[int] | None = None
 ) -> Iterator[Any]:
-    """Start worker processes on this machine for as long as the block lasts.
-
-    Parameters
-    ----------
-    workers : int, optional
-        Processes that share the CPU's cores. Default without ``gpus``: one for each core.
-    gpus : "all" or sequence of int, optional
-        One process for each of these GPUs, which has it for itself.
-
-    Yields
-    ------
-    distributed.Client
-        For ``ds.soup.infer(client=…)``.
-
-    Raises
-    ------
-    ArgumentError
-        If both are given, or there is no such GPU.
-
-    Examples
-    --------
-    >>> from soupxr.inference.cluster import local_client
-    >>> with local_client(gpus="all") as client:  # doctest: +SKIP
-    ...     ds.soup.infer("medium", client=client)
-    """
-    import distributed
-
+    """Start worker processes for as long as the block lasts; see :func:`soupxr.local_client`."""
     if workers is not None and gpus is not None:
         raise ArgumentError(expected("gpus", "no workers beside it", gpus, "Give one of the two."))
+    import distributed
+
     numbers = None if gpus is None else _gpu_numbers(gpus)
     # Dask gives up a worker for good that it does not find a while after one of its deaths.
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"}):

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import soupxr as sx
+from soupxr import local_client
 from soupxr.inference import cluster
-from soupxr.inference.cluster import local_client, on_cluster
+from soupxr.inference.cluster import on_cluster
 from soupxr.inference.task import Outcome, Task
 from soupxr.inference.versions import VersionMismatch
 
