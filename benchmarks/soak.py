@@ -219,7 +219,7 @@ def judge(place: Place) -> list[str]:
     animals = {str(animal) for animal in ds.animal.values}
     faults += [f"K{i} is lost" for i in range(KEPT) if f"K{i}" not in animals]
     faults += _labels(place) + _made_up(place) + _networks(place)
-    left = list(place.folder.glob(".reach.zarr.leases/[!.]*"))
+    left = list(place.store.glob("leases/[0-9a-f]*"))
     faults += [f"{len(left)} leases were left"] if len(left) > len(KILLED) else []
     return faults
 

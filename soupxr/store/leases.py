@@ -1,6 +1,6 @@
 """Leases: who is at work on what, so that two runs do not do the same twice.
 
-A lease is a small text beside the store. Its holder writes it anew every ten seconds, with a
+A lease is a small text in the store. Its holder writes it anew every ten seconds, with a
 count; whoever finds it and sees the same text for a minute takes it over. So no two clocks are
 ever compared, and none may be wrong. On one machine the dead are known at once, by their process.
 

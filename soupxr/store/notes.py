@@ -1,10 +1,12 @@
-"""Small texts beside a store that processes leave for each other."""
+"""Small texts in a store that processes leave for each other; no arrays, but in a Zarr group."""
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +16,11 @@ from soupxr.errors import StoreError
 from soupxr.store.objects import bucket, is_object_store, telling_of_objects
 
 __all__ = ["Notes", "notes_of"]
+
+GROUP = "leases"
+#: Zarr warns whoever lists a store of what is neither a group nor an array.
+METADATA = "zarr.json"
+AS_GROUP = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
 
 class Notes(Protocol):
@@ -33,29 +40,25 @@ class Notes(Protocol):
 
 
 def notes_of(address: str) -> Notes:
-    """Texts beside a store.
+    """Texts of a store.
 
     Raises
     ------
     StoreError
-        If the store is of a kind beside which none can be written.
+        If the store is of a kind in which none can be written.
     """
-    parent, _, name = address.rstrip("/").rpartition("/")
     if is_object_store(address):
-        # At the top of a bucket there is no "beside".
-        place = f"{address.rstrip('/')}/." if parent.endswith("/") else f"{parent}/.{name}."
-        return _Objects(f"{place}leases")
+        return _objects_of(address)
     if "://" in address:
         raise StoreError(
             f"{address}: expected a path, or a URL that begins with s3://, gs:// or az://; "
             "work on stores elsewhere cannot be divided among processes."
         )
-    path = Path(address)
-    return _Files(path.with_name(f".{path.name}.leases"))
+    return _Files(Path(address, GROUP))
 
 
 class _Files:
-    """In a folder beside the store."""
+    """In a folder of the store."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -108,13 +111,20 @@ class _Files:
             try:
                 path.write_text(text, "utf-8")
             except FileNotFoundError:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._make_group()
                 path.write_text(text, "utf-8")
         except OSError as error:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise self._told(error) from error
         return path
+
+    def _make_group(self) -> None:
+        """Make the folder, but not the store: that may have been moved away meanwhile."""
+        self._folder.mkdir(exist_ok=True)
+        new = self._folder / f".{uuid.uuid4().hex}"
+        new.write_text(AS_GROUP, "utf-8")
+        os.replace(new, self._folder / METADATA)
 
     def _create_without_links(self, name: str, text: str) -> bool:
         """On file systems that know no links; others may see the text half written."""
@@ -137,11 +147,17 @@ class _Files:
         )
 
 
+@cache
+def _objects_of(address: str) -> _Objects:
+    return _Objects(f"{address.rstrip('/')}/{GROUP}")
+
+
 class _Objects:
     """On an object store, by conditional requests."""
 
     def __init__(self, address: str) -> None:
         self._bucket = bucket(address)
+        self._put(METADATA, AS_GROUP, "create")
 
     def create(self, name: str, text: str) -> bool:
         return self._put(name, text, "create")

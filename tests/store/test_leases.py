@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import zarr
 from pages import until
 from processes import PROCESSES
 
@@ -19,10 +20,16 @@ from soupxr.store.notes import notes_of
 WORK = "fast of M1/S1/1"
 
 
+def folder_of(tmp_path: Path) -> str:
+    """Where a store might be, as far as leases care."""
+    (tmp_path / "reach.zarr").mkdir()
+    return str(tmp_path / "reach.zarr")
+
+
 @pytest.fixture(params=["path", "s3"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "path":
-        return str(tmp_path / "reach.zarr")
+        return folder_of(tmp_path)
     return f"{request.getfixturevalue('s3')}/reach.zarr"
 
 
@@ -70,7 +77,7 @@ def test_a_sign_of_life_changes_its_text(address):
 
 def test_signs_of_life_are_given_while_it_is_held(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_S", 0.01)
-    address = str(tmp_path / "reach.zarr")
+    address = folder_of(tmp_path)
     with take(address, WORK):
         before = take(address, WORK).text
         until(lambda: take(address, WORK).text != before)
@@ -107,7 +114,7 @@ def _take_and_die(address: str) -> None:
 
 
 def test_a_dead_process_of_this_machine_is_known_at_once(tmp_path):
-    address = str(tmp_path / "reach.zarr")
+    address = folder_of(tmp_path)
     for deaths in range(1, 4):
         process = PROCESSES.Process(target=_take_and_die, args=(address,))
         process.start()
@@ -170,7 +177,7 @@ def test_without_permission_it_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", refuse)
     with pytest.raises(StoreError, match="permission to write there"):
-        take(str(tmp_path / "reach.zarr"), WORK)
+        take(folder_of(tmp_path), WORK)
 
 
 def test_beside_a_store_of_another_kind_there_are_none():
@@ -178,6 +185,19 @@ def test_beside_a_store_of_another_kind_there_are_none():
         take("ftp://lab/reach.zarr", WORK)
 
 
+def test_a_store_that_was_moved_away_is_not_made_again(tmp_path):
+    with pytest.raises(StoreError, match="cannot be written"):
+        take(str(tmp_path / "reach.zarr"), WORK)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_zarr_does_not_mind(tmp_path):
+    address = folder_of(tmp_path)
+    zarr.create_group(address, overwrite=True)
+    with take(address, WORK):
+        assert [name for name, _ in zarr.open_group(address).members()] == ["leases"]
+
+
 def test_nothing_stays_behind(tmp_path):
-    take(str(tmp_path / "reach.zarr"), WORK).release()
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] in ([], [".lock"])
+    take(folder_of(tmp_path), WORK).release()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["zarr.json"]
