@@ -24,6 +24,7 @@ __all__ = [
     "command",
     "data_root",
     "group",
+    "together",
 ]
 
 #: Exit codes; 0 is done.
@@ -129,6 +130,17 @@ class Command(_WithExamples):
         if isinstance(error, (KeyboardInterrupt, click.Abort)):
             return " ".join(["Stopped.", self.kept]).strip(), INTERRUPTED
         return _told(error)
+
+
+def together(*parts: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options and arguments as one."""
+
+    def declare(function: Any) -> Any:
+        for part in reversed(parts):
+            function = part(function)
+        return function
+
+    return declare
 
 
 def command(

@@ -15,9 +15,9 @@ import click
 import pandas as pd
 import xarray as xr
 
+from soupxr.cli import exporting, importing
 from soupxr.cli.base import command, group
 from soupxr.cli.choices import Chosen, in_store, selection
-from soupxr.cli.formats import EXPORTS, IMPORTS
 from soupxr.errors import ArgumentError, expected
 from soupxr.modes import MODES
 
@@ -255,9 +255,9 @@ def _umask() -> int:
     return mask
 
 
-for one in (labels, *IMPORTS):
+for one in (labels, *importing.COMMANDS):
     import_.add_command(one)
-for one in (bouts, frames, *EXPORTS):
+for one in (bouts, frames, *exporting.COMMANDS):
     export.add_command(one)
 
 COMMANDS = [import_, export]

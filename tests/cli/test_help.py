@@ -63,13 +63,19 @@ def test_help_says_what_it_does_and_shows_an_example(path):
     assert undocumented == []
 
 
+#: Files that examples name.
+FILES = ["bouts.csv", "scores.xlsx", "project.boris", "events.tsv", "dataframe.hdf"]
+FILES += ["scores_Grab.mat"]
+
+
 @pytest.mark.parametrize("example", dict.fromkeys(all_examples()))
 def test_examples_can_be_typed(example, tmp_path, monkeypatch):
     """All that is parsed is; nothing runs."""
     monkeypatch.chdir(tmp_path)
-    for folder in ("reach.zarr", "videos"):
+    for folder in ("reach.zarr", "videos", "my_project_deepethogram"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "bouts.csv").touch()
+    for file in FILES:
+        (tmp_path / file).touch()
     ran = []
     monkeypatch.setattr(Command, "invoke", lambda self, ctx: ran.append(self.name))
     program, *arguments = shlex.split(example.partition(" > ")[0])

@@ -1,0 +1,135 @@
+"""Export for other programs: one command a format, over ``soupxr.io``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from soupxr.cli.base import command, together
+from soupxr.cli.choices import Chosen, in_store, selection
+from soupxr.errors import ArgumentError, expected
+from soupxr.modes import MODES
+
+__all__ = ["COMMANDS"]
+
+whose = together(
+    click.option("--mode", type=click.Choice(list(MODES)), help="Ethograms of this mode."),
+    click.option("--annotator", help="Labels of this annotator."),
+    selection,
+    click.option("--overwrite", is_flag=True, help="Replace files that are there."),
+)
+NOT_WRITTEN = "What was not written whole is not there."
+
+
+def _to(name: str, about: str, *examples: str, is_folder: bool) -> Callable[[Any], Any]:
+    """Declare a command that writes ethograms or labels."""
+    kind = click.Path(file_okay=not is_folder, dir_okay=is_folder, path_type=Path)
+    target = click.argument("folder" if is_folder else "file", type=kind)
+
+    def declare(function: Any) -> Any:
+        function.__doc__ = about
+        return command(name, *examples, kept=NOT_WRITTEN)(
+            together(in_store, target, whose)(function)
+        )
+
+    return declare
+
+
+def _said(path: Path) -> None:
+    click.echo(f"{path} is written.")
+
+
+@_to(
+    "excel",
+    "Write bouts to an Excel FILE, one row each.",
+    "soupxr export excel reach.zarr bouts.xlsx --mode fast",
+    is_folder=False,
+)
+def excel(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
+    from soupxr.io import tables
+
+    _said(tables.write(chosen.open(store), file, **options))
+
+
+@_to(
+    "boris",
+    "Write a BORIS project, so that ethograms can be corrected there.",
+    "soupxr export boris reach.zarr check.boris --mode fast --animal M1",
+    is_folder=False,
+)
+def to_boris(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
+    from soupxr.io import boris
+
+    _said(boris.write(chosen.open(store), file, **options))
+
+
+@_to(
+    "deepethogram",
+    "Write labels as DeepEthogram keeps them, one file a trial in FOLDER.",
+    "soupxr export deepethogram reach.zarr labels --annotator Ana",
+    is_folder=True,
+)
+def to_deepethogram(store: str, folder: Path, chosen: Chosen, **options: Any) -> None:
+    from soupxr.io import deepethogram
+
+    written = deepethogram.write(chosen.open(store), folder, **options)
+    click.echo(f"{len(written):,} file(s) are in {folder}.")
+
+
+@_to(
+    "nwb",
+    "Write NWB files for an archive, one a trial in FOLDER.",
+    "soupxr export nwb reach.zarr archive --mode fast --start 2026-03-01T09:00:00+01:00",
+    is_folder=True,
+)
+@click.option(
+    "--start",
+    required=True,
+    metavar="TIME",
+    help="When the sessions began, with the time zone: 2026-03-01T09:00:00+01:00.",
+)
+@click.option("--description", default="", help="Of the sessions.")
+@click.option("--method", help="How the labels were made.")
+def nwb(
+    store: str,
+    folder: Path,
+    chosen: Chosen,
+    start: str,
+    description: str,
+    method: str | None,
+    **options: Any,
+) -> None:
+    from soupxr.io import nwb
+
+    try:
+        began = datetime.fromisoformat(start)
+    except ValueError:
+        example = "a time such as 2026-03-01T09:00:00+01:00"
+        raise ArgumentError(expected("--start", example, start)) from None
+    ds = chosen.open(store)
+    options |= {"session_description": description, "labeling_method": method}
+    written = nwb.write(ds, folder, session_start=began, **options)
+    click.echo(f"{len(written):,} file(s) are in {folder}.")
+
+
+@_to(
+    "video",
+    "Write one trial as an mp4 with its ethogram burnt in.",
+    "soupxr export video reach.zarr grab.mp4 --mode fast --animal M1 --session S1 --trial 3",
+    is_folder=False,
+)
+@click.option("--start", type=int, default=0, help="First frame.")
+@click.option("--stop", type=int, help="First frame that is no longer shown.")
+@click.option("--every", type=int, default=1, help="Take each so manyth frame.")
+@click.option("--fps", type=float, help="Frames that the film shows in a second.")
+def video(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
+    from soupxr.io import film
+
+    _said(film.write(chosen.open(store), file, **options))
+
+
+COMMANDS = [excel, to_boris, to_deepethogram, nwb, video]
