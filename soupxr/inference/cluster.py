@@ -184,12 +184,14 @@ class _Run:
         # By what every Python has: another version may not have the function that we would name.
         found = self._client.run(eval, "__import__('soupxr').__version__", on_error="return")
         for worker, version in found.items():
-            if isinstance(version, BaseException):
+            if isinstance(version, ImportError):
                 raise InferenceError(
                     f"{worker}: expected a worker with soupxr {soupxr.__version__}, but it cannot "
                     f"be imported there ({version}). Install it in the workers' environment."
                 )
-            check_version(soupxr.__version__, version, worker)
+            # One that cannot answer now, because it is just dying, is judged by the next.
+            if isinstance(version, str):
+                check_version(soupxr.__version__, version, worker)
 
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Keep the cluster busy until all is done."""
