@@ -110,8 +110,9 @@ def remove_item(
         raise ArgumentError(expected("session", "the session of trial_id", session))
     store = store_of(ds)
     wanted = {"animal": animal, "session": session, "trial_id": trial_id}
-    keys = store.keys()
-    slots = store.slots(keys)
+    # Looked up once: others add and remove trials meanwhile.
+    known = store.slot_of_each_key()
+    keys, slots = list(known), list(known.values())
     chosen = np.ones(len(keys), dtype=bool)
     for level, value in wanted.items():
         if value is not None:

@@ -34,15 +34,20 @@ class TrialList:
         self._address, self._keys, self._annotator = address, list(keys), annotator
 
     def columns(self) -> dict[str, Any]:
-        """Columns as the page wants them, as the store has them at this moment."""
+        """Columns as the page wants them, as the store has them at this moment.
+
+        Trials that were removed meanwhile are left out.
+        """
         store = Store(self._address)
-        slots = store.slots(self._keys)
+        known = store.slot_of_each_key()
+        keys = [key for key in self._keys if key in known]
+        slots = [known[key] for key in keys]
         people = store.labels("annotator")
         if self._annotator is not None:
             people = [name for name in people if name == self._annotator]
         labelled = store.labelled(people, slots)
         return {
-            "keys": self._keys,
+            "keys": keys,
             "animals": store.column("animal", slots).tolist(),
             "sessions": store.column("session", slots).tolist(),
             "ids": store.column("trial_id", slots).tolist(),

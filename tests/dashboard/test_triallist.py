@@ -37,6 +37,15 @@ def test_columns_are_what_the_store_says(ds):
     assert columns["status"]["fast"] == [Status.NONE] * 3
 
 
+def test_trials_that_were_removed_meanwhile_are_left_out(ds):
+    trials = TrialList(store_of(ds).address, KEYS, None)
+    ds.soup.remove_item("M1", "S1", 1)
+    columns = trials.columns()
+    assert columns["keys"] == KEYS[1:]
+    assert columns["animals"] == ["M1", "M2"]
+    assert {len(column) for column in columns["status"].values()} == {2}
+
+
 def test_labelled_is_by_annotator_and_ends_with_the_last_label(ds):
     ds = annotate(ds, KEYS[0], labels(ds, 1), "Ana")
     ds = annotate(ds, KEYS[1], labels(ds, 0), "Ben")
