@@ -30,8 +30,9 @@ _COPY = ["-c", "copy", "-copyinkf", "-copypriorss", "1"]
 _PACKETS = [*_COPY, "-f", "framecrc", "pipe:1"]
 _REMARKS = [*_COPY, "-bsf:v", "filter_units=pass_types=6", "-frames:v", "1", "-f", "data", "pipe:1"]
 
-# What ffmpeg also opens, and what nobody filmed: playlists, scripts, texts, single pictures.
-_NO_RECORDINGS = re.compile(r"concat|hls|dash|imf|sdp|rtsp|lavfi|tty|image2\w*|\w+_pipe")
+# What ffmpeg also opens, and what nobody filmed: playlists, scripts, texts, single pictures, and
+# bare streams of old telephones, which one of a thousand files of noise looks like.
+_NO_RECORDINGS = re.compile(r"concat|hls|dash|imf|sdp|rtsp|lavfi|tty|image2\w*|\w+_pipe|h26[13]")
 
 
 @dataclass(frozen=True)
