@@ -638,8 +638,8 @@ class SoupAccessor:
         precision : {"auto", "float32", "bfloat16"}, optional
             Number format of the networks. Default: the option ``precision``, which is float32 where
             nobody changed it. ``"auto"`` takes bfloat16 where the machine is faster in it and
-            ethograms were found to agree: in mode ``fast``, on 99.99 % of frames
-            (``benchmarks/README.md``).
+            ethograms were found to agree: in mode ``fast``, on 99.98 % of rendered frames
+            and 99.92 % of real ones (``benchmarks/README.md``).
         batch_size : int or "auto"
             Windows that go through the networks at once; halved when memory runs out.
         every : int
