@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-thorough lint clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml .ci/constraints.txt
@@ -17,7 +17,11 @@ demo: $(STAMP)
 	$(BIN)/soupxr demo --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not thorough"
+
+# Clusters, kills and bad inputs by the hundred.
+test-thorough: $(STAMP)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m thorough
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ from soupxr.inference.versions import VersionMismatch
 
 distributed = pytest.importorskip("distributed")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 KEYS = tuple(f"M{animal}/S1/{trial}" for animal in (1, 2) for trial in (1, 2, 3, 4))
 RESULTS = ("probability", "ethogram", "status", "error")

@@ -12,7 +12,7 @@ from pages import until
 
 distributed = pytest.importorskip("distributed")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 KEYS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
 

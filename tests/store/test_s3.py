@@ -38,6 +38,7 @@ def assert_equal(found, expected):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_main_job(on_s3, models, tmp_path):
     ds, folder = on_s3
     labels = np.zeros((12, 6), dtype=np.int8)
@@ -71,6 +72,7 @@ def _add(credentials: dict[str, str], address: str, animal: str, n: int) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_processes_that_add_at_the_same_time_lose_nothing(on_s3):
     ds, _ = on_s3
     address = ds.attrs["soupxr_store"]
@@ -95,6 +97,7 @@ def _infer(credentials: dict[str, str], address: str, models: dict, log: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_runs_share_the_trials(on_s3, models, tmp_path):
     ds, folder = on_s3
     address = ds.attrs["soupxr_store"]

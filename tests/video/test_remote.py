@@ -139,6 +139,7 @@ def _upload(server, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_trials_whose_videos_are_elsewhere_come_out_the_same(new_store, models, server, tmp_path):
     here = new_store(*KEYS, name="here.zarr")
     _upload(server, tmp_path / "videos")
@@ -158,6 +159,7 @@ def test_trials_whose_videos_are_elsewhere_come_out_the_same(new_store, models, 
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_videos_and_store_in_a_bucket(new_store, models, s3, tmp_path):
     here = new_store(*KEYS, name="here.zarr")
     root = as_root(f"{s3}/videos")
