@@ -190,7 +190,9 @@ def data_root(store: Store) -> Path:
     given = get_option("data_root") or os.environ.get("SOUPXR_DATA_ROOT")
     if given:
         return Path(given).expanduser().resolve()
-    own = Path(str(store.attrs["data_root"]))
+    own = Path(str(store.attrs.get("data_root")))
+    if "\0" in str(own):
+        raise StoreError(f"{store.address}: the store is damaged: its data_root is no path.")
     if own.is_absolute() or "://" in store.address:
         return own
     return (Path(store.address).parent / own).resolve()

@@ -20,8 +20,6 @@ from soupxr.store.address import is_url, store_address
 from soupxr.store.objects import telling_of_objects, zarr_store
 from soupxr.store.zarrs import array_of, make_array, open_group, write
 
-JOINS = ("equal", "pad")
-
 
 def create(
     path: str | os.PathLike[str],
@@ -39,8 +37,8 @@ def create(
         "view": schema.check_labels("views", views),
         "mode": tuple(MODES),
     }
-    if join not in JOINS:
-        raise ArgumentError(expected("join", " or ".join(map(repr, JOINS)), join))
+    if join not in schema.JOINS:
+        raise ArgumentError(expected("join", " or ".join(map(repr, schema.JOINS)), join))
     compile_pattern(pattern)
     root = Path(data_root).expanduser().resolve()
     if not root.is_dir():
