@@ -29,7 +29,7 @@ from soupxr.errors import ArgumentError, expected
 from soupxr.labels import label_source, read_labels
 from soupxr.modes import get_mode
 from soupxr.options import get_option
-from soupxr.schema import Status, check_name
+from soupxr.schema import Status, check_name, is_storable, is_whole
 from soupxr.store import Store, StoredTrial, add_trials, remove_trials
 from soupxr.video import as_dataarray
 
@@ -56,6 +56,8 @@ def add_item(
     progress: bool | None = None,
 ) -> xr.Dataset:
     """Add trials; see ``ds.soup.add_item``."""
+    if experiment is not None and not is_storable(experiment):
+        raise ArgumentError(expected("experiment", "a text", experiment))
     store = store_of(ds)
     rows = _survey(store, animal, session, trial_id, pattern, progress)
     add_trials(store.address, rows, experiment or "")
@@ -106,6 +108,10 @@ def remove_item(
 ) -> xr.Dataset:
     """Remove trials; see ``ds.soup.remove_item``."""
     check_name("animal", animal)
+    if session is not None:
+        check_name("session", session)
+    if trial_id is not None and not is_whole(trial_id):
+        raise ArgumentError(expected("trial_id", "a whole number", trial_id))
     if session is None and trial_id is not None:
         raise ArgumentError(expected("session", "the session of trial_id", session))
     store = store_of(ds)

@@ -196,7 +196,9 @@ def data_root(store: Store, option: str | None = None) -> Path:
     given = option or get_option("data_root") or os.environ.get("SOUPXR_DATA_ROOT")
     if given:
         return as_root(given) if is_remote(given) else Path(given).expanduser().resolve()
-    told = str(store.attrs["data_root"])
+    told = str(store.attrs.get("data_root"))
+    if "\0" in told:
+        raise StoreError(f"{store.address}: the store is damaged: its data_root is no path.")
     if is_remote(told):
         return as_root(told)
     own = Path(told)

@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+#: Characters of a value that a message shows.
+LONGEST_SHOWN = 5000
+
+
 class SoupError(Exception):
     """Anything that went wrong and that the user can do something about."""
 
@@ -88,8 +92,16 @@ def expected(argument: str, expectation: str, came: object, remedy: str = "") ->
     str
         ``"<argument>: expected <expectation>, but got <came>. <remedy>"``
     """
-    message = f"{argument}: expected {expectation}, but got {came!r}."
+    message = f"{argument}: expected {expectation}, but got {_shown(came)}."
     return f"{message} {remedy}" if remedy else message
+
+
+def _shown(came: object) -> str:
+    try:
+        text = repr(came)
+    except ValueError:  # a whole number of more digits than Python writes out
+        return f"another {type(came).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def listed(problems: Iterable[object]) -> str:

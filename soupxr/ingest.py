@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from soupxr.errors import ArgumentError, IngestError, SoupWarning, VideoError, expected, listed
 from soupxr.progress import progress_bar
-from soupxr.schema import check_name, is_whole, trial_key
+from soupxr.schema import check_name, is_storable, is_whole, trial_key
 from soupxr.video import VideoInfo, probe_many
 from soupxr.video.remote import as_root, local_copy
 
@@ -40,6 +40,8 @@ VIDEO_SUFFIXES = frozenset(
     ]
 )
 
+#: Trials are numbered by hand or by a camera: a longer run of digits is something else.
+LAST_TRIAL = 2**53
 #: Two rates are the same if they agree this well, or drift by less than half a frame in the trial.
 RATE_TOLERANCE = 5e-4
 LOOSEST_RATE_TOLERANCE = 0.01
@@ -275,7 +277,7 @@ def _find(
         raise ArgumentError(expected("session", "the session of trial_id", session))
     if trial_id is not None and not is_whole(trial_id):
         raise ArgumentError(expected("trial_id", "a whole number", trial_id))
-    sessions = [session] if session is not None else _subfolders(root / animal)
+    sessions = [session] if session is not None else _sessions(root / animal)
     strangers: list[Path] = []
     found = [
         trial
@@ -297,6 +299,26 @@ def _find(
             stacklevel=5,
         )
     return found
+
+
+def _sessions(folder: Path) -> list[str]:
+    names = _subfolders(folder)
+    odd = [name for name in names if not _is_name(name)]
+    if odd:
+        raise IngestError(
+            f"{folder}: expected folders with plain names, but some hold characters that a "
+            f"session's name may not have: {', '.join(map(repr, odd))}. Rename them, or add the "
+            "other sessions by name."
+        )
+    return names
+
+
+def _is_name(name: str) -> bool:
+    try:
+        check_name("session", name)
+    except ArgumentError:
+        return False
+    return True
 
 
 def _subfolders(folder: Path) -> list[str]:
@@ -390,8 +412,13 @@ def _measure(found: Iterable[_Found], progress: bool) -> tuple[dict[Path, VideoI
 
 
 def _judge_files(trial: _Found, views: Sequence[str]) -> Iterator[str]:
+    if trial.trial_id > LAST_TRIAL:
+        yield f"{trial.key}: expected a number up to {LAST_TRIAL} as the trial's"
     for view in views:
         paths = trial.files.get(view, [])
+        for path in paths:
+            if not is_storable(path.name):
+                yield f"{trial.key}: the name {path.name!r} is no text. Rename the file"
         if not paths:
             there = ", ".join(str(p) for files in trial.files.values() for p in files)
             yield f"{trial.key}: the {view} view is missing beside {there}"

@@ -16,6 +16,8 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from soupxr.store.zarrs import telling_of_damage
+
 __all__ = ["lazy_variable"]
 
 
@@ -40,8 +42,9 @@ class _StoreArray(BackendArray):
             slice(*part.indices(size)) if isinstance(part, slice) else part
             for part, size in zip(key, self.shape, strict=True)
         )
-        values = np.asarray(self._array.oindex[bounded])
-        return values.astype(object) if self._strings else values
+        with telling_of_damage(str(self._array.store_path)):
+            values = np.asarray(self._array.oindex[bounded])
+            return values.astype(object) if self._strings else values
 
 
 def lazy_variable(array: Any, dims: tuple[str, ...], sizes: dict[str, int]) -> xr.Variable:
@@ -58,4 +61,5 @@ def lazy_variable(array: Any, dims: tuple[str, ...], sizes: dict[str, int]) -> x
     """
     shape = tuple(sizes[dim] for dim in dims)
     data = indexing.LazilyIndexedArray(_StoreArray(array, shape))
-    return xr.Variable(dims, data, attrs=dict(array.attrs))
+    with telling_of_damage(str(array.store_path)):
+        return xr.Variable(dims, data, attrs=dict(array.attrs))

@@ -10,7 +10,8 @@ a time (under the store's lock) is one chunk for all trials, because opening mus
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -31,6 +32,7 @@ __all__ = [
     "check_name",
     "feature_variables",
     "frame_cache_variables",
+    "is_storable",
     "is_whole",
     "out_of_fold_variables",
     "trial_key",
@@ -38,6 +40,14 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+JOINS = ("equal", "pad")
+
+#: Bytes that the name of a folder can have on any file system in use.
+LONGEST_NAME = 255
+#: More than any store has; one that says so is damaged. Frames: a day at 1000 Hz.
+MOST = {"trial": 10_000_000, "frame": 100_000_000}
+MOST_LABELS = 65_536
+MOST_IN_A_CHUNK = 100_000_000
 
 #: Frames in a chunk of probabilities, ethograms and annotations.
 FRAME_CHUNK = 1024
@@ -242,6 +252,8 @@ def check_name(argument: str, name: object) -> str:
                 "Names may not hold / \\ or : nor lead out of data_root.",
             )
         )
+    if len(name.encode()) > LONGEST_NAME:
+        raise ArgumentError(expected(argument, f"a name of up to {LONGEST_NAME} bytes", name))
     return name
 
 
@@ -249,9 +261,17 @@ def check_labels(argument: str, labels: Sequence[str]) -> tuple[str, ...]:
     """Refuse empty, doubled or non-text labels of a dimension."""
     if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
         raise ArgumentError(expected(argument, "a sequence of names", labels))
+    for label in labels:
+        if not is_storable(label):
+            raise ArgumentError(expected(argument, "names of printable characters", label))
     if not labels or len(set(labels)) != len(labels):
         raise ArgumentError(expected(argument, "one name or more, each once", tuple(labels)))
     return tuple(labels)
+
+
+def is_storable(text: object) -> bool:
+    """Whether this is text that can be kept: that of a file's name need not be."""
+    return isinstance(text, str) and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def is_whole(value: object) -> bool:
@@ -298,3 +318,33 @@ def validate(attrs: Mapping[str, Any], arrays: Mapping[str, Any], address: str) 
             f"{address}: the store is incomplete, it lacks {', '.join(lacking)}. "
             "Its creation was probably interrupted: delete it and create it again."
         )
+    problems = [*_wrong_attributes(attrs), *_wrong_arrays(arrays)]
+    if problems:
+        raise StoreError(
+            f"{address}: the store is damaged: {'; '.join(problems)}. Take it from a backup."
+        )
+
+
+def _wrong_attributes(attrs: Mapping[str, Any]) -> Iterator[str]:
+    if not isinstance(attrs.get("data_root"), str):
+        yield "its attribute data_root is no path"
+    if attrs.get("join") not in JOINS:
+        yield f"its attribute join is none of {', '.join(JOINS)}"
+    if not isinstance(attrs.get("pattern"), str | None):
+        yield "its attribute pattern is no text"
+
+
+def _wrong_arrays(arrays: Mapping[str, Any]) -> Iterator[str]:
+    """What of the arrays is not as it was made; memory is set aside by what they say."""
+    for name, variable in VARIABLES.items():
+        array = arrays[name]
+        names, shape, chunks = array.metadata.dimension_names, array.shape, array.chunks
+        kind = np.dtype(object if variable.dtype == "str" else variable.dtype).kind
+        if tuple(names or ()) != variable.dims:
+            yield f"{name} is along {names}, not {variable.dims}"
+        elif (array.dtype.kind == "T") != (kind == "O") or (kind not in ("O", array.dtype.kind)):
+            yield f"{name} holds {array.dtype}, not {variable.dtype}"
+        elif any(size > MOST.get(dim, MOST_LABELS) for dim, size in zip(names, shape, strict=True)):
+            yield f"{name} has the shape {shape}"
+        elif min(chunks) < 1 or math.prod(chunks) > MOST_IN_A_CHUNK:
+            yield f"{name} is in pieces of {chunks}"

@@ -103,5 +103,5 @@ def _refuse(problems: Sequence[str]) -> None:
 
 def _wrong_choices(given: Mapping[str, str]) -> Iterator[str]:
     for name, value in given.items():
-        if value not in CHOICES[name]:
+        if not isinstance(value, str) or value not in CHOICES[name]:
             yield expected(name, " or ".join(map(repr, CHOICES[name])), value)

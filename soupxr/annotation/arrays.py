@@ -35,6 +35,8 @@ Mask = npt.NDArray[np.int8]
 
 #: Names that other tools give to behaviors.
 SYNONYMS = {"sup": "supinate"}
+#: Python writes out no longer numbers.
+MOST_BITS = 10_000
 #: Rows that one message names.
 MOST_ROWS = 20
 
@@ -208,6 +210,8 @@ def _text(value: object) -> str:
     """A name as the store writes it: pandas makes 11 or 11.0 of the animal "11"."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        return "a number of thousands of digits"
     return str(value)
 
 

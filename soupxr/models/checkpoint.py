@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from soupxr.errors import ArgumentError, CheckpointError, SoupWarning, expected, listed
 from soupxr.models import foreign
-from soupxr.models.identify import KINDS, Facts, Kind, Unidentified, identify, misfits
+from soupxr.models.fields import malformed
+from soupxr.models.identify import KINDS, Facts, Kind, Unidentified, identify, misfits, some
 from soupxr.models.record import (
     STORED,
     Checkpoint,
@@ -98,7 +99,7 @@ def _read_file(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: this file holds {type(content).__name__}, not weights.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if content.get("format") == _FORMAT:
+    if isinstance(content.get("format"), str) and content["format"] == _FORMAT:
         return _own(path, digest, content)
     return _foreign(path, digest, content)
 
@@ -107,7 +108,7 @@ def _facts(path: Path, state: Mapping[str, Any], settings: Mapping[str, Any]) ->
     strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if strange or not state:
         raise CheckpointError(
-            f"{path}: this file holds no weights that we know (found {', '.join(strange[:4])}). "
+            f"{path}: this file holds no weights that we know (found {some(strange)}). "
             f"Expected a {', a '.join(KINDS.values())}."
         )
     try:
@@ -172,15 +173,22 @@ def _foreign(path: Path, digest: str, content: Mapping[str, Any]) -> Checkpoint:
 
 
 def _own(path: Path, digest: str, content: Mapping[str, Any]) -> Checkpoint:
-    if content.get("format_version") != _FORMAT_VERSION:
+    version, writer = content.get("format_version"), content.get("soupxr_version")
+    if not isinstance(version, int) or version != _FORMAT_VERSION:
+        told = writer[:40] if isinstance(writer, str) else "of an unknown version"
         raise CheckpointError(
-            f"{path}: this checkpoint was written by soupxr {content.get('soupxr_version')}, in a "
+            f"{path}: this checkpoint was written by soupxr {told}, in a "
             "newer format. Update soupxr to read it."
         )
     lacking = [key for key in (*STORED, "state_dict") if key not in content]
     if lacking:
         raise CheckpointError(f"{path}: this checkpoint lacks {', '.join(lacking)}.")
-    state = dict(content["state_dict"])
+    problems = list(malformed(content))
+    if not isinstance(content["state_dict"], Mapping):
+        problems.append("state_dict: expected weights by name.")
+    if problems:
+        raise CheckpointError(f"{path}: this checkpoint is damaged:{listed(problems)}")
+    state = {str(key): value for key, value in content["state_dict"].items()}
     seen = _facts(path, state, {})
     checkpoint = Checkpoint(
         path=path,

@@ -6,7 +6,9 @@ from a file's configuration, thresholds from the metrics file of its training ru
 
 from __future__ import annotations
 
+import math
 import re
+import reprlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +23,11 @@ from soupxr.models.inert import plain
 __all__ = ["ForeignFormat", "Settings", "files_of_run", "origin", "state_dict_of", "thresholds_of"]
 
 ForeignFormat = Literal["deepethogram", "lightning", "state_dict"]
+
+#: Frames of a filter, and numbers about pictures, that somebody may have meant.
+LONGEST_FILTER, LARGEST = 10_000, 100_000
+#: Values that HDF5 unpacks at once.
+MOST_VALUES = 10_000_000
 
 _METRICS = "classification_metrics.h5"
 _OPTIMA = ("val/metrics_by_threshold/optimum", "threshold_curves/val/optimum")
@@ -72,10 +79,12 @@ class Settings:
     def behaviors(self, n_classes: int | None) -> tuple[str, ...] | None:
         """Names of the classes without the background, if there are as many as classes."""
         names = self._get("project", "class_names")
-        if not isinstance(names, list) or len(names) != n_classes or names[0] != "background":
+        if not isinstance(names, list) or len(names) != n_classes or names[:1] != ["background"]:
+            return None
+        if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
             return None
         # The published models write one behavior short.
-        return tuple({"sup": "supinate"}.get(name, str(name)) for name in names[1:])
+        return tuple("supinate" if name == "sup" else str(name) for name in names[1:])
 
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and standard deviation per colour, of values in [0, 1]."""
@@ -85,19 +94,21 @@ class Settings:
         mean, std = entry.get("mean"), entry.get("std")
         if not _numbers(mean, 3) or not _numbers(std, 3):
             return None
-        return _floats(mean), _floats(std)
+        mean, std = _floats(mean), _floats(std)
+        return (mean, std) if min(std) > 0 else None
 
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the pictures, where resizing alone makes them."""
         size = self._get("augs", "resize")
         if not _numbers(size, 2) or self._get("augs", "crop_size") or self._get("augs", "pad"):
             return None
-        height, width = _floats(size)
-        return int(height), int(width)
+        height, width = (int(length) for length in size)
+        return (height, width) if min(height, width) > 0 else None
 
     def crop(self) -> Any:
         """Crop or padding that pictures went through, which nothing here repeats; or nothing."""
-        return self._get("augs", "crop_size") or self._get("augs", "pad")
+        value = self._get("augs", "crop_size") or self._get("augs", "pad")
+        return value if not value or isinstance(value, str | int | float) else _few(value)
 
     def states_pictures(self) -> bool:
         """Whether the file says how pictures were prepared, as DeepEthogram's training does."""
@@ -107,7 +118,7 @@ class Settings:
         """Arguments of the sequence model that its weights do not show."""
         stated: dict[str, Any] = {}
         length = self._get("sequence", "filter_length")
-        if isinstance(length, int) and length > 0:
+        if isinstance(length, int) and 0 < length <= LONGEST_FILTER:
             stated["filter_length"] = length
         reduction = self._get("sequence", "tgm_reduction")
         if reduction in ("max", "mean"):
@@ -122,8 +133,13 @@ def _numbers(values: Any, count: int) -> bool:
     return (
         isinstance(values, list)
         and len(values) == count
-        and all(isinstance(value, int | float) for value in values)
+        and all(isinstance(value, int | float) and abs(value) <= LARGEST for value in values)
     )
+
+
+def _few(value: Any) -> str:
+    """A value in a few words, however much it holds."""
+    return reprlib.repr(value)
 
 
 def _floats(values: Any) -> tuple[float, ...]:
@@ -165,25 +181,45 @@ def _optimum(metrics: Path, epoch: int | None, n_classes: int) -> tuple[float, .
 
     try:
         with h5py.File(metrics, "r") as file:
-            stored = next((file[name][:] for name in _OPTIMA if name in file), None)
-        optima = None if stored is None else np.asarray(stored, dtype=float)
-    except (OSError, TypeError, ValueError) as error:
+            place = next((name for name in _OPTIMA if name in file), None)
+            return None if place is None else _row_of(_own_dataset(file, place), epoch, n_classes)
+    except (OSError, TypeError, ValueError, LookupError, RuntimeError) as error:
         warnings.warn(
             f"{metrics}: cannot be read ({error}); thresholds not taken.", SoupWarning, stacklevel=2
         )
         return None
-    if optima is None:
-        return None
-    row = len(optima) - 1 if epoch is None else epoch
-    if optima.ndim != 2 or optima.shape[1] != n_classes or not 0 <= row < len(optima):
-        warnings.warn(
-            f"{metrics}: expected thresholds of {n_classes} classes up to epoch {row}, but got an "
-            f"array of shape {optima.shape}; thresholds not taken.",
-            SoupWarning,
-            stacklevel=2,
+
+
+def _own_dataset(file: Any, place: str) -> Any:
+    """A dataset of an HDF5 file, if its values stand in that file and not in another."""
+    import h5py
+
+    at = ""
+    for part in place.split("/"):
+        at = f"{at}/{part}"
+        if isinstance(file.get(at, getlink=True), h5py.ExternalLink):
+            raise ValueError(f"{at} is in another file")
+    dataset = file[place]
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise ValueError(f"{place} holds no values of its own")
+    return dataset
+
+
+def _row_of(optima: Any, epoch: int | None, n_classes: int) -> tuple[float, ...]:
+    """One epoch's thresholds; no more is read."""
+    shape = optima.shape
+    row = epoch if epoch is not None else (shape or (0,))[0] - 1
+    if len(shape) != 2 or shape[1] != n_classes or not 0 <= row < shape[0]:
+        raise ValueError(
+            f"expected thresholds of {n_classes} classes up to epoch {row}, but got an array of "
+            f"shape {shape}"
         )
-        return None
-    return cast(tuple[float, ...], tuple(optima[row].tolist()))
+    if optima.chunks is not None and math.prod(optima.chunks) > MOST_VALUES:
+        raise ValueError(f"its values are in pieces of {optima.chunks}")
+    found = np.asarray(optima[row], dtype=float)
+    if not ((found >= 0) & (found <= 1)).all():
+        raise ValueError(f"expected thresholds in [0, 1], but got {found.tolist()}")
+    return cast(tuple[float, ...], tuple(found.tolist()))
 
 
 def files_of_run(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ listed as assumed.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -30,6 +30,7 @@ __all__ = [
     "identify",
     "misfits",
     "network",
+    "some",
 ]
 
 Kind = Literal["flow_generator", "feature_extractor", "sequence"]
@@ -42,6 +43,7 @@ KINDS: dict[Kind, str] = {
 }
 
 _FLOW = "flow_generator."
+LONGEST_KEY = 100
 _T = TypeVar("_T")
 
 
@@ -107,8 +109,7 @@ def identify(state: Mapping[str, Tensor], settings: Mapping[str, Any] | None = N
         raise Unidentified(f"weights are missing or misshapen, {error} among them") from None
     if any(key.removeprefix("0.").startswith("layer4.0.conv1") for key in state):
         raise Unidentified("a plain residual network, of use only to start training from")
-    first = ", ".join(list(state)[:4])
-    raise Unidentified(f"none of our networks; its first keys are {first}")
+    raise Unidentified(f"none of our networks; its keys are {some(list(state))}")
 
 
 def network(facts: Facts) -> nn.Module:
@@ -145,9 +146,9 @@ def misfits(state: Mapping[str, Tensor], facts: Facts) -> list[str]:
     unknown = [key for key in state if key not in wanted]
     problems = []
     if missing:
-        problems.append(f"{_some(missing)} missing")
+        problems.append(f"{some(missing)} missing")
     if unknown:
-        problems.append(f"{_some(unknown)} unknown to this network")
+        problems.append(f"{some(unknown)} unknown to this network")
     problems.extend(
         f"{key} has shape {tuple(value.shape)} where {tuple(wanted[key].shape)} belongs"
         for key, value in state.items()
@@ -156,8 +157,9 @@ def misfits(state: Mapping[str, Tensor], facts: Facts) -> list[str]:
     return problems
 
 
-def _some(keys: list[str]) -> str:
-    shown = ", ".join(keys[:3])
+def some(keys: Sequence[str]) -> str:
+    """The first of some keys; those that no program wrote can be long."""
+    shown = ", ".join(key[:LONGEST_KEY] for key in keys[:3])
     return f"{shown} and {len(keys) - 3} more" if len(keys) > 3 else shown
 
 

@@ -3,23 +3,35 @@
 :class:`Interpreter` knows numbers, strings, containers and tensors. Every other class becomes a
 :class:`Foreign`, a record of what the file says about the object. It looks no name up, imports
 nothing and calls nothing but the five builders below, so there is nothing for a file to run.
+
+Nor can a file make it work without end. By references, a program of a few hundred bytes describes
+lists of lists with more ends than anybody could count, which does no harm until somebody walks
+through them all: to write them out, to compare them, to take their hash. So names are text, keys
+are short, numbers are of moderate size, and copies are counted.
 """
 
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 # Not at run time: pickles of other programs than PyTorch are followed without it.
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Foreign", "Interpreter", "Name", "Storage", "plain"]
+__all__ = ["PROGRAM_BYTES", "Foreign", "Interpreter", "Name", "Storage", "plain"]
+
+#: Longest program (bytes): ten times and more what checkpoints have. Followed to its end, it takes
+#: some seconds, and what it makes some sixty times as much memory.
+PROGRAM_BYTES = 4 << 20
+#: Values that a program may have copied.
+MOST_COPIES = 1_000_000
+MOST_DIMENSIONS, MOST_BITS, LONGEST_NAME, LONGEST_KEY = 16, 256, 1000, 8
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Foreign:
     """An object whose class is not rebuilt: what a file says about it, and nothing alive.
 
@@ -39,6 +51,9 @@ class Foreign:
     arguments: tuple[Any, ...] = ()
     state: Any = None
     items: dict[Any, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,8 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     if not isinstance(storage, Storage):
         raise ValueError("a tensor without memory")
     flat = storage.values
+    if not isinstance(size, tuple) or len(size) > MOST_DIMENSIONS:
+        raise ValueError("a tensor without a shape")
     count = 1
     for length in size:
         count *= length
@@ -102,8 +119,14 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     return flat.as_strided(tuple(size), tuple(stride), offset)
 
 
+def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
+    pairs = [(key, value) for key, value in items]
+    _check_keys(key for key, _ in pairs)
+    return dict(pairs)
+
+
 _BUILDERS: dict[str, Callable[..., Any]] = {
-    "collections OrderedDict": lambda items=(): dict(items),
+    "collections OrderedDict": _ordered_dict,
     "torch Size": lambda size=(): tuple(size),
     "torch._utils _rebuild_tensor_v2": _tensor,
     "torch._utils _rebuild_parameter": lambda data, *_: data,
@@ -128,7 +151,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {
 _FROM_MARK: dict[str, Callable[[list[Any]], Any]] = {
     "LIST": list,
     "TUPLE": tuple,
-    "FROZENSET": frozenset,
+    "FROZENSET": lambda values: frozenset(_checked(values)),
     "DICT": lambda values: dict(_pairs(values)),
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -138,7 +161,33 @@ _IGNORED = frozenset(("PROTO", "FRAME"))
 
 
 def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
+    _check_keys(values[::2])
     return list(zip(values[::2], values[1::2], strict=True))
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Refuse keys whose hash would take long."""
+    for key in keys:
+        parts = key if isinstance(key, tuple) else ()
+        if len(parts) > LONGEST_KEY or any(isinstance(p, tuple | frozenset) for p in parts):
+            raise ValueError("a key that is too long")
+
+
+def _checked(values: list[Any]) -> list[Any]:
+    _check_keys(values)
+    return values
+
+
+def _joined(module: Any, name: Any) -> Name:
+    if not (isinstance(module, str) and isinstance(name, str)):
+        raise ValueError("a name that is not text")
+    return _name(f"{module[:LONGEST_NAME]} {name[:LONGEST_NAME]}")
+
+
+def _name(text: str) -> Name:
+    if len(text) > LONGEST_NAME:
+        raise ValueError("a name that is too long")
+    return Name(text)
 
 
 class Interpreter:
@@ -155,8 +204,9 @@ class Interpreter:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[Any, Any] = {}
+        self.copies = 0
 
-    def run(self, program: BinaryIO | IO[bytes]) -> Any:
+    def run(self, program: Any) -> Any:
         """Follow a program to its end and return what it made."""
         for opcode, argument, _ in pickletools.genops(program):
             name = opcode.name
@@ -165,6 +215,8 @@ class Interpreter:
             if name in _IGNORED:
                 continue
             if name in _PUSH:
+                if isinstance(argument, int) and argument.bit_length() > MOST_BITS:
+                    raise ValueError("a number that is too large")
                 self.stack.append(argument)
             elif name in _CONSTANTS:
                 self.stack.append(_CONSTANTS[name])
@@ -204,9 +256,9 @@ class Interpreter:
             case "SETITEMS":
                 self._set(self._since_mark())
             case "GLOBAL":
-                stack.append(Name(argument))
+                stack.append(_name(argument))
             case "STACK_GLOBAL":
-                stack.append(Name(f"{stack.pop(-2)} {stack.pop()}"))
+                stack.append(_joined(stack.pop(-2), stack.pop()))
             case "REDUCE" | "NEWOBJ":
                 self._make(stack.pop(-2), stack.pop())
             case "NEWOBJ_EX":
@@ -216,7 +268,7 @@ class Interpreter:
                 made_of = self._since_mark()
                 self._make(made_of[0], tuple(made_of[1:]))
             case "INST":
-                self._make(Name(argument), tuple(self._since_mark()))
+                self._make(_name(argument), tuple(self._since_mark()))
             case "BUILD":
                 state = stack.pop()
                 if isinstance(stack[-1], Foreign):
@@ -242,7 +294,7 @@ class Interpreter:
         if isinstance(target, list):
             target.extend(values)
         elif isinstance(target, set):
-            target.update(values)
+            target.update(_checked(values))
         elif isinstance(target, Foreign):
             target.items.update(enumerate(values, start=len(target.items)))
         else:
@@ -261,4 +313,10 @@ class Interpreter:
             raise ValueError("arguments that are not a tuple")
         name = what.name if isinstance(what, Name | Foreign) else "unknown"
         builder = _BUILDERS.get(name) if isinstance(what, Name) else None
+        if builder:
+            self.copies += sum(
+                len(one) for one in arguments if isinstance(one, list | tuple | dict)
+            )
+            if self.copies > MOST_COPIES:
+                raise ValueError("a program that copies without end")
         self.stack.append(builder(*arguments) if builder else Foreign(name, arguments))

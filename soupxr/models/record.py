@@ -21,7 +21,14 @@ from soupxr.models.identify import (
 )
 from soupxr.modes import MODES
 
-__all__ = ["STORED", "Checkpoint", "Normalization", "Preprocessing", "contradictions", "named"]
+__all__ = [
+    "STORED",
+    "Checkpoint",
+    "Normalization",
+    "Preprocessing",
+    "contradictions",
+    "named",
+]
 
 Preprocessing = Literal["antialias", "plain"]
 Normalization = tuple[tuple[float, float, float], tuple[float, float, float]]

@@ -1,24 +1,25 @@
 """PyTorch files, opened without running anything that stands in them.
 
 A pickle is a little program, and a checkpoint from a colleague, a paper or a forum can make an
-ordinary reader execute whatever it likes. :func:`load` therefore asks torch's weights-only reader
-first. Files that it refuses, such as those of PyTorch Lightning with a project's configuration in
-them, are followed by :class:`~soupxr.models.inert.Interpreter`, which can run nothing.
+ordinary reader execute whatever it likes. :func:`load` therefore has it followed by
+:class:`~soupxr.models.inert.Interpreter`, which can run nothing. torch's own weights-only reader
+would not do: it refuses files of PyTorch Lightning with a project's configuration in them, unpacks
+what is packed however large it becomes, and in some versions believes what a file says of sizes.
 """
 
 from __future__ import annotations
 
-import pickle
+import io
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from soupxr.errors import CheckpointError
-from soupxr.models.inert import Interpreter, Name, Storage
+from soupxr.models.inert import PROGRAM_BYTES, Interpreter, Name, Storage
 
 __all__ = ["load"]
 
@@ -33,9 +34,10 @@ _DAMAGED = (
     OverflowError,
     AttributeError,
     struct.error,
-    pickle.UnpicklingError,
     zipfile.BadZipFile,
     NotImplementedError,
+    OSError,  # a place in the file that is before its start
+    MemoryError,
 )
 
 
@@ -58,10 +60,6 @@ def load(path: Path) -> Any:
         If there is no such file, it is something else, or it is damaged.
     """
     _check_kind_of_file(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:
-        pass  # Refused or damaged, which torch says in a dozen ways: the interpreter finds out.
     try:
         return _load_zip(path) if zipfile.is_zipfile(path) else _load_legacy(path)
     except _DAMAGED as error:
@@ -105,6 +103,7 @@ def _check_kind_of_file(path: Path) -> None:
 # ------------------------------------------------------------------------------------- containers
 def _load_zip(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
+        _check_stored(archive, path.stat().st_size)
         programs = [name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"]]
         if len(programs) != 1:
             raise ValueError("a zip file without PyTorch's data.pkl")
@@ -116,16 +115,23 @@ def _load_zip(path: Path) -> Any:
         storages: dict[str, Storage] = {}
 
         def storage(identifier: Any) -> Storage:
-            key, dtype = str(identifier[2]), _dtype(identifier[1])
+            key, dtype = _key(identifier[2]), _dtype(identifier[1])
             if key not in storages:
-                entry = archive.getinfo(f"{folder}data/{key}")
-                if entry.compress_type != zipfile.ZIP_STORED:
-                    raise ValueError("compressed tensors, which PyTorch never writes")
-                storages[key] = Storage(_from_bytes(archive.read(entry), dtype))
+                content = archive.read(f"{folder}data/{key}")
+                storages[key] = Storage(_from_bytes(content, dtype))
             return storages[key]
 
-        with archive.open(programs[0]) as program:
-            return Interpreter(storage).run(program)
+        program = _Program(io.BytesIO(archive.read(programs[0])))
+        return Interpreter(storage).run(program)
+
+
+def _check_stored(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse what is packed, or there several times under different names: it may be endless."""
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("compressed content, which PyTorch never writes")
+    if sum(entry.file_size for entry in entries) > size:
+        raise ValueError("more content than its size allows")
 
 
 def _load_legacy(path: Path) -> Any:
@@ -133,24 +139,52 @@ def _load_legacy(path: Path) -> Any:
     storages: dict[str, Storage] = {}
 
     def storage(identifier: Any) -> Storage:
-        key, dtype, length = str(identifier[2]), _dtype(identifier[1]), int(identifier[4])
-        if not 0 <= length * dtype.itemsize <= size:
-            raise ValueError(f"a tensor of {length} values in a file of {size} bytes")
+        key, dtype, length = _key(identifier[2]), _dtype(identifier[1]), int(identifier[4])
         if key not in storages:
+            told = sum(one.values.nbytes for one in storages.values())
+            if not 0 <= length * dtype.itemsize <= size - told:
+                raise ValueError(f"a tensor of {length} values in a file of {size} bytes")
             storages[key] = Storage(torch.zeros(length, dtype=dtype))
         return storages[key]
 
     with path.open("rb") as file:
-        if Interpreter(storage).run(file) != _LEGACY_MAGIC:
+        if Interpreter(storage).run(_Program(file)) != _LEGACY_MAGIC:
             raise ValueError("a pickle, but not one of PyTorch's")
-        _protocol, _machine, content = (Interpreter(storage).run(file) for _ in range(3))
-        for key in Interpreter(storage).run(file):
-            values = storages[str(key)].values
+        _protocol, _machine, content = (Interpreter(storage).run(_Program(file)) for _ in range(3))
+        for key in Interpreter(storage).run(_Program(file)):
+            values = storages[_key(key)].values
             (length,) = struct.unpack("<q", file.read(8))
             if length != len(values):
                 raise ValueError(f"tensor memory {key} has another length than announced")
             values.copy_(_from_bytes(file.read(length * values.itemsize), values.dtype))
     return content
+
+
+class _Program:
+    """A pickle within a file: as much of it as a program may be long."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, PROGRAM_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Read, never setting aside more than there can be."""
+        return self._read(self._file.read(min(size, self._left + 1)))
+
+    def readline(self) -> bytes:
+        """Read on to the end of a line."""
+        return self._read(self._file.readline(self._left + 1))
+
+    def _read(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError("a program that is too long")
+        return data
+
+
+def _key(name: Any) -> str:
+    if not isinstance(name, str | int):
+        raise ValueError("tensor memory without a name")
+    return str(name)
 
 
 def _from_bytes(data: bytes, dtype: torch.dtype) -> Tensor:
@@ -174,5 +208,5 @@ _DTYPES = {
 
 def _dtype(storage: Any) -> torch.dtype:
     if not isinstance(storage, Name) or not storage.name.startswith("torch "):
-        raise ValueError(f"tensor memory of unknown kind {storage!r}")
+        raise ValueError("tensor memory of an unknown kind")
     return _DTYPES[storage.name.removeprefix("torch ")]

@@ -21,8 +21,6 @@ from soupxr.store.objects import telling_of_objects, zarr_store
 from soupxr.store.zarrs import array_of, make_array, open_group, write
 from soupxr.video.remote import as_root, is_remote
 
-JOINS = ("equal", "pad")
-
 
 def create(
     path: str | os.PathLike[str],
@@ -40,8 +38,8 @@ def create(
         "view": schema.check_labels("views", views),
         "mode": tuple(MODES),
     }
-    if join not in JOINS:
-        raise ArgumentError(expected("join", " or ".join(map(repr, JOINS)), join))
+    if join not in schema.JOINS:
+        raise ArgumentError(expected("join", " or ".join(map(repr, schema.JOINS)), join))
     compile_pattern(pattern)
     root = as_root(data_root)
     if not is_remote(data_root):

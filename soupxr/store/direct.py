@@ -26,7 +26,10 @@ import numpy.typing as npt
 from soupxr.store.address import is_url
 from soupxr.store.objects import is_object_store, numbered_below
 from soupxr.store.unchanged import Stamp, stamp
-from soupxr.store.zarrs import Array
+from soupxr.store.zarrs import Array, telling_of_damage
+
+#: Largest chunk that is unpacked (bytes): texts of 65,536 trials of some thousand characters.
+MOST_BYTES = 1 << 28
 
 __all__ = [
     "chunk_path",
@@ -48,17 +51,21 @@ def texts(address: str, array: Array) -> npt.NDArray[Any]:
         Shaped like the array; not to be written to.
     """
     if not _is_whole_text(address, array):
-        return np.asarray(array[...]).astype(object)
+        with telling_of_damage(f"{address}/{array.path}"):
+            return np.asarray(array[...]).astype(object)
     path = chunk_path(address, array, (0,) * array.ndim)
-    return _texts_of(path, stamp(path), array.shape, str(array.fill_value))
+    with telling_of_damage(path):
+        return _texts_of(path, stamp(path), array.shape, str(array.fill_value))
 
 
 def places(address: str, array: Array) -> Mapping[str, int]:
     """Place of each text of a column that is not empty."""
     if not _is_whole_text(address, array):
-        return _places(np.asarray(array[...]).astype(object))
+        with telling_of_damage(f"{address}/{array.path}"):
+            return _places(np.asarray(array[...]).astype(object))
     path = chunk_path(address, array, (0,) * array.ndim)
-    return _places_of(path, stamp(path), array.shape, str(array.fill_value))
+    with telling_of_damage(path):
+        return _places_of(path, stamp(path), array.shape, str(array.fill_value))
 
 
 def numbers(address: str, array: Array) -> npt.NDArray[Any]:
@@ -70,10 +77,11 @@ def numbers(address: str, array: Array) -> npt.NDArray[Any]:
         Shaped like the array; not to be written to.
     """
     if not _in_one_chunk(array) or not _plain(address, array, "bytes"):
-        return np.asarray(array[...])
+        with telling_of_damage(f"{address}/{array.path}"):
+            return np.asarray(array[...])
     path = chunk_path(address, array, (0,) * array.ndim)
-    fill = array.fill_value
-    return _numbers_of(path, stamp(path), array.shape, array.dtype, fill)
+    with telling_of_damage(path):
+        return _numbers_of(path, stamp(path), array.shape, array.dtype, array.fill_value)
 
 
 def _in_one_chunk(array: Array) -> bool:
@@ -125,10 +133,11 @@ def _numbers_of(
 
 def text_at(address: str, array: Array, index: tuple[int, ...]) -> str:
     """One text of an array of which each has a chunk of its own."""
-    if set(array.chunks) != {1} or not _plain(address, array, "vlen-utf8"):
-        return str(array[index])
-    data = _data(address, array, index)
-    return str(array.fill_value if data is None else numcodecs.VLenUTF8().decode(data)[0])
+    with telling_of_damage(f"{address}/{array.path}"):
+        if set(array.chunks) != {1} or not _plain(address, array, "vlen-utf8"):
+            return str(array[index])
+        data = _data(address, array, index)
+        return str(array.fill_value if data is None else numcodecs.VLenUTF8().decode(data)[0])
 
 
 def trial_rows(
@@ -149,6 +158,13 @@ def trial_rows(
     -------
     ndarray, (frame, behavior)
     """
+    with telling_of_damage(f"{address}/{array.path}"):
+        return _trial_rows(address, array, index, n_frames)
+
+
+def _trial_rows(
+    address: str, array: Array, index: tuple[int, ...], n_frames: int | None
+) -> npt.NDArray[Any]:
     *ones, length, n_behaviors = array.chunks
     size = array.shape[-2] if n_frames is None else n_frames
     a_trial_each = set(ones) == {1} and n_behaviors == array.shape[-1]
@@ -197,7 +213,20 @@ def _unpacked(path: str) -> Any:
             packed = file.read()
     except FileNotFoundError:
         return None
+    if unpacked_size(packed) > MOST_BYTES:
+        raise ValueError(f"it says that it unpacks to more than {MOST_BYTES >> 20} MiB")
     return numcodecs.Zstd().decode(packed)
+
+
+def unpacked_size(packed: bytes) -> int:
+    """How large a frame of Zstandard says it will be (RFC 8878, 3.1.1.1); 0 if it does not say."""
+    if len(packed) < 14 or packed[:4] != b"\x28\xb5\x2f\xfd":
+        return 0
+    described = packed[4]
+    is_single = described >> 5 & 1
+    at = 5 + (1 - is_single) + (0, 1, 2, 4)[described & 3]
+    length = (is_single, 2, 4, 8)[described >> 6]
+    return int.from_bytes(packed[at : at + length], "little") + (256 if length == 2 else 0)
 
 
 def chunk_path(address: str, array: Array, index: tuple[int, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,18 @@ from soupxr.schema import Status
 from soupxr.store.address import is_url
 from soupxr.store.direct import numbers, places, text_at, texts, trial_rows
 from soupxr.store.objects import is_object_store, numbered_below
-from soupxr.store.zarrs import Array, array_of, dims_of, find_array, open_group
+from soupxr.store.zarrs import (
+    Array,
+    array_of,
+    dims_of,
+    find_array,
+    open_group,
+    telling_of_damage,
+)
 
 #: Parents of groups that are made when they are first needed; see :meth:`Store.optional_groups`.
 OPTIONAL = ("out_of_fold", "frames")
+NO_MARK = bytes([Status.NONE])
 #: So many marks are read without a look at which there are.
 FEW = 20
 #: Requests to an object store at the same time, where many small ones are due.
@@ -130,14 +139,18 @@ class Store:
         array = self.arrays[name]
         is_text = schema.VARIABLES[name].dtype == "str"
         values = (texts if is_text else numbers)(self.address, array)
-        return values[np.asarray(slots, dtype=np.intp)]
+        with telling_of_damage(f"{self.address}/{name}"):
+            return values[np.asarray(slots, dtype=np.intp)]
 
     def statuses(self, mode: str, slots: Sequence[int]) -> npt.NDArray[np.int8]:
         """Status codes at these places."""
         row = self.mode_index(mode)
         if is_url(self.address):
-            return self._marks(row, slots)
-        return _read_marks(Path(self.address, "status", "c", str(row)), slots)
+            marks = self._marks(row, slots)
+        else:
+            marks = _read_marks(Path(self.address, "status", "c", str(row)), slots)
+        # What is no mark commits nothing.
+        return np.where(np.isin(marks, tuple(Status)), marks, np.int8(Status.NONE))
 
     def _marks(self, row: int, slots: Sequence[int]) -> npt.NDArray[np.int8]:
         """Status marks of a store behind a URL."""
@@ -188,7 +201,7 @@ class Store:
         slots = self.slots(keys)
         names = ("animal", "session", "trial_id", "n_frames", "fps", "experiment", "video_path")
         columns = (self.column(name, slots) for name in names)
-        return [
+        found = [
             StoredTrial(
                 key=key,
                 slot=slot,
@@ -204,6 +217,25 @@ class Store:
                 keys, slots, *columns, strict=True
             )
         ]
+        for trial in found:
+            self._check(trial)
+        return found
+
+    def _check(self, trial: StoredTrial) -> None:
+        """Refuse a trial of which the store says what cannot be."""
+        longest = self.arrays["ethogram"].shape[2]
+        wrong = None
+        if not 0 < trial.n_frames <= longest:
+            wrong = f"n_frames: expected 1 to {longest}, but got {trial.n_frames}"
+        elif not 0 < trial.fps < math.inf:
+            wrong = f"fps: expected a rate in Hz, but got {trial.fps}"
+        elif schema.trial_key(trial.animal, trial.session, trial.trial_id) != trial.key:
+            wrong = f"it is called {trial.animal!r}, {trial.session!r}, {trial.trial_id} elsewhere"
+        if wrong is not None:
+            raise StoreError(
+                f"{trial.key}: the store {self.address} is damaged: {wrong}. "
+                "Remove the trial and add it again, or take the store from a backup."
+            )
 
     def provenances(self, mode: str, slots: Iterable[int]) -> list[str]:
         """JSON texts on how results at these places came about; empty where there are none."""
@@ -248,7 +280,8 @@ class Store:
 
     def mode_index(self, mode: str) -> int:
         """Place of a mode along its dimension."""
-        return self.modes.index(mode)
+        with telling_of_damage(f"{self.address}/mode"):
+            return self.modes.index(mode)
 
     @cached_property
     def modes(self) -> list[str]:
@@ -303,7 +336,7 @@ def _read_marks(folder: Path, slots: Sequence[int]) -> npt.NDArray[np.int8]:
         except FileNotFoundError:  # removed between listing and reading
             return int(Status.NONE)
         try:
-            return os.read(file, 1)[0]
+            return (os.read(file, 1) or NO_MARK)[0] & 0x7F
         finally:
             os.close(file)
 

@@ -13,7 +13,7 @@ import zarr
 
 from soupxr.store.address import exclusive, is_url
 from soupxr.store.lookup import Store
-from soupxr.store.zarrs import open_group
+from soupxr.store.zarrs import open_group, telling_of_damage
 
 __all__ = [
     "FittedDecision",
@@ -89,8 +89,11 @@ class FittedDecision:
 
 def models(store: Store) -> list[ModelRecord]:
     """Models that a store knows, the newest last."""
-    records = _attributes(store).get(KNOWN, [])
-    return [ModelRecord(**{**row, "path": _here(store.address, row["path"])}) for row in records]
+    with telling_of_damage(f"{store.address}/{GROUP}"):
+        records = _attributes(store).get(KNOWN, [])
+        return [
+            ModelRecord(**{**row, "path": _here(store.address, row["path"])}) for row in records
+        ]
 
 
 def add_model(address: str, record: ModelRecord) -> None:
@@ -104,8 +107,9 @@ def add_model(address: str, record: ModelRecord) -> None:
 
 def fitted_decision(store: Store, mode: str) -> FittedDecision | None:
     """Thresholds that were fitted for a mode, if any were."""
-    row = _attributes(store).get(DECISIONS, {}).get(mode)
-    return None if row is None else FittedDecision(**row)
+    with telling_of_damage(f"{store.address}/{GROUP}"):
+        row = _attributes(store).get(DECISIONS, {}).get(mode)
+        return None if row is None else FittedDecision(**row)
 
 
 def set_decision(address: str, mode: str, decision: FittedDecision) -> None:

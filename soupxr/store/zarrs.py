@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from zarr.codecs import BloscCodec, ZstdCodec
 from zarr.errors import NodeTypeValidationError
 from zarr.storage import LocalStore
 
-from soupxr.errors import StoreError
+from soupxr.errors import SoupError, StoreError
 from soupxr.schema import VARIABLES, Variable
 from soupxr.store.objects import telling_of_objects, zarr_store
 from soupxr.store.unchanged import Stamp, stamp
@@ -23,6 +24,20 @@ Array = zarr.Array[Any]
 
 #: Name of the file that says what a group or an array is.
 METADATA = "zarr.json"
+
+#: The one format that is read: arrays of the one before may be packed by codecs that run programs.
+FORMAT: Literal[3] = 3
+
+#: What Zarr, its codecs and NumPy say to metadata and chunks that are not as they should be.
+DAMAGED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+)
 
 #: Chosen by ``benchmarks/codecs.py``.
 CODECS: dict[str | None, Any] = {
@@ -35,13 +50,30 @@ CODECS: dict[str | None, Any] = {
 }
 
 
+@contextmanager
+def telling_of_damage(what: str) -> Iterator[None]:
+    """Turn what is said to damaged metadata or chunks into a StoreError.
+
+    What is not there stays a FileNotFoundError.
+    """
+    try:
+        yield
+    except DAMAGED as error:
+        if isinstance(error, SoupError | FileNotFoundError | NodeTypeValidationError):
+            raise
+        raise StoreError(
+            f"{what}: the store is damaged here ({str(error) or type(error).__name__:.500}). "
+            "Take it from a backup."
+        ) from error
+
+
 def open_group(address: str) -> zarr.Group:
     """Open a store's group, with every message that its absence deserves."""
     try:
         if "://" not in address:
             return _group_at(address, stamp(os.path.join(address, METADATA)))
-        with telling_of_objects(address):
-            return zarr.open_group(zarr_store(address), mode="r+", zarr_format=3)
+        with telling_of_objects(address), telling_of_damage(address):
+            return zarr.open_group(zarr_store(address), mode="r+", zarr_format=FORMAT)
     except FileNotFoundError:
         raise StoreError(
             f"{address}: expected a soupxr store, but there is none. "
@@ -51,14 +83,18 @@ def open_group(address: str) -> zarr.Group:
 
 @lru_cache(maxsize=16)
 def _group_at(address: str, _stamp: Stamp | None) -> zarr.Group:
-    return zarr.open_group(address, mode="r+", zarr_format=3)
+    with telling_of_damage(address):
+        return zarr.open_group(address, mode="r+", zarr_format=FORMAT)
 
 
 def array_of(group: zarr.Group, name: str) -> Array:
     """The array of this name; opened once for as long as it stays as long as it is."""
     array = find_array(group, name)
     if array is None:
-        raise KeyError(f"{group.store_path}: no array {name!r}")
+        raise StoreError(
+            f"{group.store_path}: the store is damaged: it lacks the array {name!r}. "
+            "Take it from a backup."
+        )
     return array
 
 
@@ -66,7 +102,8 @@ def find_array(group: zarr.Group, name: str) -> Array | None:
     """The array of this name, or None where there is none."""
     store = group.store
     if not isinstance(store, LocalStore):
-        found = group.get(name)
+        with telling_of_damage(f"{group.store_path}/{name}"):
+            found = group.get(name)
         return found if isinstance(found, zarr.Array) else None
     path = f"{group.path}/{name}" if group.path else name
     address = str(store.root)
@@ -78,7 +115,8 @@ def _array_at(address: str, path: str, stamped: Stamp | None) -> Array | None:
     if stamped is None:
         return None
     try:
-        return zarr.open_array(address, path=path, mode="r+")
+        with telling_of_damage(f"{address}/{path}"):
+            return zarr.open_array(address, path=path, mode="r+", zarr_format=FORMAT)
     except (FileNotFoundError, NodeTypeValidationError):
         return None
 

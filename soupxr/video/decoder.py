@@ -87,7 +87,10 @@ class Decoder:
             landed = self._ffmpeg.next_packet()
             assert self._timeline is not None
             place = None if landed is None else self._timeline.place(landed[1])
-            if place is None or place > self._landing.place:
+            if landed is None or place is None or place > self._landing.place:
+                return False
+            # An index can point beside the pictures: then another one has got this one's time.
+            if self._timeline.is_another(place, landed[-1]):
                 return False
             self._landed_on_key = place == self._landing.place
         self._first = self._ffmpeg.next_frame(self._first_patience)

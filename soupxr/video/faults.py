@@ -98,6 +98,8 @@ def undecodable(path: str, words: Sequence[str], status: int) -> VideoError:
             f"{path}: ffmpeg crashed (signal {-status}) on this file. {RE_ENCODE}{said}"
         )
     text = "\n".join(words)
+    if other := re.search(r"\[(\w+) @ [^]]*\] Format not on whitelist", text):
+        return _found(path, f"a file of another kind ({other[1]})", "Name a video file.")
     known = _KNOWN if _begins_like_mp4(path) else _KNOWN[1:]
     for pattern, found, remedy in known:
         if re.search(pattern, text):
@@ -111,9 +113,9 @@ def _begins_like_mp4(path: str) -> bool:
         return file.read(8)[4:] in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
-def not_a_recording(path: str, container: str) -> VideoError:
-    """An error for what ffmpeg opens but is no recording: pictures, texts, playlists."""
-    return _found(path, f"a file of another kind ({container})", "Name a video file.")
+def absurd(path: str) -> VideoError:
+    """An error for a file that promises more pictures than it has bytes."""
+    return _found(path, "one whose index names more pictures than it can hold", COPY_AGAIN)
 
 
 def damaged(path: str, frame: int, promised: int, words: Sequence[str] = ()) -> Damaged:

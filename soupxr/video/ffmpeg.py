@@ -32,10 +32,26 @@ STALL_SECONDS = 120.0
 PIPE_BYTES = 1 << 20
 LINES_KEPT = 2000
 
+# What cameras and programs record to. ffmpeg opens much else: playlists and scripts, which make it
+# open other files and addresses, whatever they are called; and texts and single pictures, which
+# nobody filmed, and bare streams of old telephones (h261, h263), which one of a thousand files of
+# noise looks like. Those of sound alone are here to be told from damaged ones.
+_FORMATS = (
+    "3g2,3gp,aac,apng,asf,asf_o,av1,avi,cavsvideo,cine,dhav,dirac,dnxhd,dv,filmstrip,flac,flic,flv,"
+    "gif,gxf,h264,hevc,ifv,ivf,ivr,kux,live_flv,lmlm4,lvf,lxf,m4a,m4v,matroska,mj2,mjpeg,"
+    "mjpeg_2000,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,pmp,pva,r3d,rm,roq,ser,"
+    "smjpeg,smk,swf,ty,vc1,vc1test,vvc,wav,webm,wtv,yuv4mpegpipe"
+)
+# A picture twice as large as those of 8K cameras, and the most that a file can make ffmpeg set
+# aside in one piece (bytes): a header may promise anything.
+_PIXELS = str(1 << 26)
+_ALLOCATION = str(1 << 30)
+_ALWAYS = ["-hide_banner", "-nostdin", "-nostats", "-max_alloc", _ALLOCATION]
+
 # Measurements we have ffmpeg write to stderr: "soupxr <number> <number> ..." for a frame, and a
 # line of its framecrc muxer for a packet (its decoding time, presentation time, and more).
 _FRAME = re.compile(MARK.encode() + rb"((?: -?\w+)+)\s*$")
-_PACKET = re.compile(rb"0,((?: +-?\d+,){4}) 0x[0-9a-f]{8}.*$")
+_PACKET = re.compile(rb"0,((?: +-?\d+,){4}) 0x([0-9a-f]{8}).*$")
 
 Report = tuple[int, ...]
 
@@ -62,8 +78,9 @@ def _environment() -> dict[str, str]:
 
 
 def source(path: str) -> list[str]:
-    """Arguments that open one local file and nothing else, whatever its name looks like."""
-    return ["-protocol_whitelist", "file,pipe", "-i", f"file:{path}"]
+    """Arguments that open one local file and nothing else, whatever it is called or holds."""
+    limits = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS, "-max_pixels", _PIXELS]
+    return [*limits, "-i", f"file:{path}"]
 
 
 class _Words:
@@ -82,7 +99,8 @@ class _Words:
                 if found := _FRAME.search(line):
                     self.frames.put(_numbers(found[1].split()))
                 elif found := _PACKET.search(line):
-                    self.packets.put(_numbers(found[1].replace(b",", b"").split()))
+                    numbers = _numbers(found[1].replace(b",", b"").split())
+                    self.packets.put((*numbers, int(found[2], 16)))
                 else:
                     self.lines.append((cut_short + line).decode(errors="replace").rstrip())
                     cut_short = b""
@@ -140,7 +158,7 @@ class Ffmpeg:
             {"creationflags": 0x08000200} if sys.platform == "win32" else {"process_group": 0}
         )
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            [_executable(), "-hide_banner", "-nostdin", "-nostats", *arguments],
+            [_executable(), *_ALWAYS, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -192,7 +210,7 @@ class Ffmpeg:
         return self._next(self._words.frames, patience)
 
     def next_packet(self) -> Report | None:
-        """Decoding time, presentation time, duration and size of the next packet that we list."""
+        """Decoding and presentation time, duration, size and checksum of the next packet listed."""
         return self._next(self._words.packets, None)
 
     def _next(

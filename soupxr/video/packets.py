@@ -7,6 +7,7 @@ sure, packets sorted by stamp are the frames, and a frame can be sought by its s
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,10 +15,11 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PacketTable", "frame_rate", "read_packets", "reason_to_scan"]
+__all__ = ["Flags", "PacketTable", "Stamps", "Sums", "frame_rate", "read_packets", "reason_to_scan"]
 
 Stamps = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.uint8]
+Sums = npt.NDArray[np.uint32]
 
 NO_STAMP = -(2**63)
 KEY, CORRUPT, DISCARD = 1, 2, 4
@@ -47,6 +49,8 @@ class PacketTable:
         Presentation and decoding time, ``NO_STAMP`` where the file has none.
     flags : array of uint8, shape (packets,)
         Sum of ``KEY``, ``CORRUPT`` and ``DISCARD`` (decoded but not shown, by an edit list).
+    sums : array of uint32, shape (packets,)
+        Checksum of each packet's bytes.
     """
 
     tick: Fraction
@@ -54,6 +58,7 @@ class PacketTable:
     dts: Stamps
     duration: Stamps
     flags: Flags
+    sums: Sums
 
     @property
     def shown(self) -> npt.NDArray[np.bool_]:
@@ -79,24 +84,25 @@ def read_packets(lines: Iterable[bytes], *, keys_apart: bool) -> PacketTable:
         Believe stream 1 rather than the flags of stream 0 about key pictures.
     """
     tick = Fraction(0)
-    rows: list[tuple[int, int, int, int]] = []
+    rows = array("q")
     keys: set[int] = set()
     for line in lines:
         if line.startswith(b"#tb 0:"):
             tick = Fraction(line.split()[-1].decode())
         if line.startswith(b"#") or not line:
             continue
-        stream, dts, pts, duration, _ = line.split(b",", 4)
+        stream, dts, pts, duration, _, checksum, *_ = line.split(b",", 6)
         if stream == b"1":
             keys.add(int(pts))
         else:
-            rows.append((int(pts), int(dts), int(duration), _flags(line)))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+            rows.extend((int(pts), int(dts), int(duration), _flags(line), int(checksum, 16)))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
     flags = table[:, 3].astype(np.uint8)
     if keys_apart:
         flags &= np.uint8(0xFF ^ KEY)
         flags[np.isin(table[:, 0], np.fromiter(keys, np.int64))] |= KEY
-    return PacketTable(tick, table[:, 0], table[:, 1], table[:, 2], flags)
+    sums = table[:, 4].astype(np.uint32)
+    return PacketTable(tick, table[:, 0], table[:, 1], table[:, 2], flags, sums)
 
 
 def _flags(line: bytes) -> int:

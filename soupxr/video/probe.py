@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,15 +24,16 @@ RATE_OF_NONE = Fraction(25)  # what ffmpeg, too, takes for streams that tell no 
 _SHOWN = ["-map", "0:V:0", "-fps_mode", "passthrough"]
 _RGB = ["-c:v", "rawvideo", "-pix_fmt", "rgb24"]
 _STAMPS = ["-stats_enc_pre", "pipe:1", "-stats_enc_pre_fmt", "{ptsi}"]
-_ONE_FRAME = [*_SHOWN, "-frames:v", "1", *_STAMPS, *_RGB, "-f", "null", "-"]
+_ONE_FRAME = [*_SHOWN, "-frames:v", "1", *_STAMPS, *_RGB, "-f", "framecrc", "pipe:1"]
 _ALL_FRAMES = [*_SHOWN, *_STAMPS, "-c:v", "wrapped_avframe", "-f", "null", "-"]
 _COPY = ["-c", "copy", "-copyinkf", "-copypriorss", "1"]
 _PACKETS = [*_COPY, "-f", "framecrc", "pipe:1"]
+REMARK_BYTES = 1 << 20
+HEADER_LINES = 100
 _REMARKS = [*_COPY, "-bsf:v", "filter_units=pass_types=6", "-frames:v", "1", "-f", "data", "pipe:1"]
 
-# What ffmpeg also opens, and what nobody filmed: playlists, scripts, texts, single pictures, and
-# bare streams of old telephones, which one of a thousand files of noise looks like.
-_NO_RECORDINGS = re.compile(r"concat|hls|dash|imf|sdp|rtsp|lavfi|tty|image2\w*|\w+_pipe|h26[13]")
+
+_DIMENSIONS = re.compile(rb"#dimensions 0: (\d+)x(\d+)")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     name = os.path.abspath(os.fspath(path))
     facts = faults.check_file(name)
     header = _read_header(name)
-    packets, complaints = _demux(name, header.codec)
+    packets, complaints = _demux(name, header.codec, facts.st_size)
     reason = reason_to_scan(
         packets,
         header.codec,
@@ -213,26 +214,27 @@ def _read_header(path: str) -> _Header:
     """Decode the first frame, which proves that it can be done and tells its size."""
     ffmpeg = Ffmpeg(path, ["-v", "info", "-copyts", "-threads", "1", *source(path), *_ONE_FRAME])
     try:
-        stamps = list(ffmpeg.lines())
+        output = list(ffmpeg.lines())
         status = ffmpeg.finish()
-        header = _parse_header("\n".join(ffmpeg.words), stamps)
+        header = _parse_header("\n".join(ffmpeg.words), output)
         if status or header is None:
             raise faults.undecodable(path, ffmpeg.words, status)
     finally:
         ffmpeg.close()
-    if _NO_RECORDINGS.fullmatch(header.container):
-        raise faults.not_a_recording(path, header.container)
     return header
 
 
-def _parse_header(text: str, stamps: list[bytes]) -> _Header | None:
-    before, _, after = text.partition("Stream mapping:")
+def _parse_header(text: str, output: list[bytes]) -> _Header | None:
+    # Titles and other texts of the file stand among ffmpeg's words, indented: what is sought begins
+    # at the start of a line. The size, which memory is set aside by, is not taken from words.
+    before, _, after = text.partition("\nStream mapping:\n")
     container = re.search(r"^Input #0, (\S+), from ", before, re.M)
-    mapped = re.search(r"Stream #0:(\d+) -> #0:0", after)
-    size = re.search(r"Output #0.*?Video: rawvideo.*?, (\d+)x(\d+)", after, re.S)
+    mapped = re.match(r"  Stream #0:(\d+) -> #0:0", after)
+    size = next((found for line in output if (found := _DIMENSIONS.fullmatch(line))), None)
+    stamps = [line for line in output if line.strip().lstrip(b"-").isdigit()]
     if container is None or mapped is None or size is None or not stamps:
         return None
-    streams = re.findall(r"^ +Stream #0:(\d+)\b.*?: Video: (.*)$", before, re.M)
+    streams = re.findall(r"^  Stream #0:(\d+)\b.*?: Video: (.*)$", before, re.M)
     told = dict(streams).get(mapped[1], "")
     # Commas within brackets do not part the fields: yuv420p(tv, bt709, progressive)
     codec, pixels = [*re.split(r", (?![^(]*\))", told), ""][:2]
@@ -251,7 +253,7 @@ def _parse_header(text: str, stamps: list[bytes]) -> _Header | None:
     )
 
 
-def _demux(path: str, codec: str) -> tuple[PacketTable, list[str]]:
+def _demux(path: str, codec: str, n_bytes: int) -> tuple[PacketTable, list[str]]:
     """List the packets of the video, and what ffmpeg complained about meanwhile."""
     # In H.264 ffmpeg also calls pictures "key" from which decoding recovers only little by little.
     # Those with a slice of type 5 (IDR) are clean starts.
@@ -262,7 +264,8 @@ def _demux(path: str, codec: str) -> tuple[PacketTable, list[str]]:
         path, ["-v", "error", "-copyts", *source(path), "-map", "0:V:0", *clean_starts, *_PACKETS]
     )
     try:
-        packets = read_packets(ffmpeg.lines(), keys_apart=bool(clean_starts))
+        lines = _no_more_than(2 * n_bytes, ffmpeg.lines(), path)
+        packets = read_packets(lines, keys_apart=bool(clean_starts))
         status = ffmpeg.finish()
         if status < 0:
             raise faults.undecodable(path, ffmpeg.words, status)
@@ -272,11 +275,22 @@ def _demux(path: str, codec: str) -> tuple[PacketTable, list[str]]:
         ffmpeg.close()
 
 
+def _no_more_than(most: int, lines: Iterable[bytes], path: str) -> Iterator[bytes]:
+    """Lines, unless there are more than a file of this size can have pictures."""
+    # An index of some bytes can name the same byte of the file millions of times.
+    for count, line in enumerate(lines):
+        if count > most + HEADER_LINES:
+            raise faults.absurd(path)
+        yield line
+
+
 def _x264_build(path: str) -> int:
     """Version of x264, from the remarks (SEI, units of type 6) of the first picture with any."""
     ffmpeg = Ffmpeg(path, ["-v", "error", "-t", "1", *source(path), "-map", "0:V:0", *_REMARKS])
     try:
-        found = re.search(rb"x264 - core (\d+)", b"\n".join(ffmpeg.lines()))
+        remarks = bytearray(REMARK_BYTES)
+        read = ffmpeg.read_into(memoryview(remarks))
+        found = re.search(rb"x264 - core (\d{1,6})", remarks[:read])
     finally:
         ffmpeg.close()
     return int(found[1]) if found else -1
@@ -284,9 +298,10 @@ def _x264_build(path: str) -> int:
 
 def count_by_decoding(path: str) -> int:
     """Frames that a full decode gives."""
+    most = faults.check_file(path).st_size
     ffmpeg = Ffmpeg(path, ["-v", "error", *source(path), *_ALL_FRAMES])
     try:
-        count = sum(1 for _ in ffmpeg.lines())
+        count = sum(1 for _ in _no_more_than(most, ffmpeg.lines(), path))
         status = ffmpeg.finish()
         if status < 0 or not count:
             raise faults.undecodable(path, ffmpeg.words, status)

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from soupxr.video.packets import DISCARD, KEY, Flags, PacketTable, Stamps
+from soupxr.video.packets import DISCARD, KEY, Flags, PacketTable, Stamps, Sums
 
 __all__ = ["Landing", "Timeline"]
 
@@ -48,10 +48,12 @@ class Timeline:
         Presentation time of each packet in ticks, in decoding order.
     flags : array of uint8, shape (packets,)
         As in :class:`~soupxr.video.packets.PacketTable`.
+    sums : array of uint32, shape (key pictures,)
+        Checksum of each key picture's packet, in decoding order.
     """
 
-    def __init__(self, tick: Fraction, stamps: Stamps, flags: Flags) -> None:
-        self.tick, self._stamps, self._flags = tick, stamps, flags
+    def __init__(self, tick: Fraction, stamps: Stamps, flags: Flags, sums: Sums) -> None:
+        self.tick, self._stamps, self._flags, self._sums = tick, stamps, flags, sums
         self.frames = np.sort(stamps[(flags & DISCARD) == 0])
         keys = np.flatnonzero(flags & KEY)
         self._keys = keys[np.argsort(stamps[keys])]
@@ -61,13 +63,16 @@ class Timeline:
     @classmethod
     def of(cls, packets: PacketTable) -> Timeline:
         """The timeline of packets that can be believed."""
-        return cls(packets.tick, packets.pts, packets.flags & np.uint8(KEY | DISCARD))
+        flags = packets.flags & np.uint8(KEY | DISCARD)
+        return cls(packets.tick, packets.pts, flags, packets.sums[(flags & KEY) > 0])
 
     def pack(self) -> bytes:
-        """A few bytes a frame at most, far less at a constant rate."""
+        """A few bytes a frame at most, far less at a constant rate with few key pictures."""
         steps = np.diff(self._stamps, prepend=0)
         head = _HEAD.pack(self.tick.numerator, self.tick.denominator, len(steps))
-        return zlib.compress(head + steps.tobytes() + self._flags.tobytes(), 6)
+        return zlib.compress(
+            head + steps.tobytes() + self._flags.tobytes() + self._sums.tobytes(), 6
+        )
 
     @classmethod
     def unpack(cls, packed: bytes) -> Timeline:
@@ -76,7 +81,8 @@ class Timeline:
         numerator, denominator, count = _HEAD.unpack_from(raw)
         steps = np.frombuffer(raw, np.int64, count, _HEAD.size)
         flags = np.frombuffer(raw, np.uint8, count, _HEAD.size + steps.nbytes)
-        return cls(Fraction(numerator, denominator), np.cumsum(steps), flags)
+        sums = np.frombuffer(raw, np.uint32, offset=_HEAD.size + steps.nbytes + flags.nbytes)
+        return cls(Fraction(numerator, denominator), np.cumsum(steps), flags, sums)
 
     def key_frame(self, frame: int) -> int:
         """The first frame that is decodable from the key picture that `frame` needs."""
@@ -104,3 +110,9 @@ class Timeline:
         if at == len(self._stamps) or self._stamps[self._by_stamp[at]] != stamp:
             return None
         return int(self._by_stamp[at])
+
+    def is_another(self, place: int, checksum: int) -> bool:
+        """Whether a packet is not the key picture's that was listed at this place."""
+        if not self._flags[place] & KEY:
+            return False
+        return int(self._sums[np.count_nonzero(self._flags[:place] & KEY)]) != checksum

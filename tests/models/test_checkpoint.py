@@ -530,7 +530,8 @@ def test_a_mixture_of_modes_is_named(tmp_path: Path) -> None:
         slow = FLOW_GENERATORS["TinyMotionNet3D"](11).state_dict()
     state = {key: value for key, value in state.items() if not key.startswith("flow_generator.")}
     state |= {f"flow_generator.{key}": value for key, value in slow.items()}
-    torch.save({k: torch.zeros(()).expand(v.shape) for k, v in state.items()}, tmp_path / "f.pt")
+    small = {key: torch.zeros(value.shape, dtype=torch.bool) for key, value in state.items()}
+    torch.save(small, tmp_path / "f.pt")
     with pytest.raises(CheckpointError, match="classifiers of mode 'fast' beside a flow generator"):
         checkpoint.read(tmp_path / "f.pt")
 

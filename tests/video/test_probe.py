@@ -73,7 +73,8 @@ def test_without_any_time_the_declared_rate_counts():
 def _table(tick, stamps, duration) -> PacketTable:
     stamps = stamps.astype(np.int64)
     flags = np.zeros(len(stamps), np.uint8)
-    return PacketTable(tick, stamps, stamps, np.full(len(stamps), duration), flags)
+    sums = np.zeros(len(stamps), np.uint32)
+    return PacketTable(tick, stamps, stamps, np.full(len(stamps), duration), flags, sums)
 
 
 def test_packet_lines_are_read():
@@ -81,7 +82,7 @@ def test_packet_lines_are_read():
         b"#tb 0: 1/30",
         b"0,  -1,  0, 1, 500, 0x00000000, F=0x5, S=1, 8",
         b"1,  -1,  0, 1, 400, 0x00000000, F=0x5",
-        b"0,   0,  1, 1,  50, 0x00000000",
+        b"0,   0,  1, 1,  50, 0x0000000b",
         b"0,   1,  2, 1,  50, 0x00000000, F=0x0",
     ]
     packets = read_packets(lines, keys_apart=True)
@@ -89,6 +90,7 @@ def test_packet_lines_are_read():
     assert packets.pts.tolist() == [0, 1, 2]
     assert packets.flags.tolist() == [5, 0, 0]
     assert packets.shown.tolist() == [False, True, True]
+    assert packets.sums.tolist() == [0, 11, 0]
     assert read_packets(lines, keys_apart=False).flags.tolist() == [5, 1, 0]
 
 

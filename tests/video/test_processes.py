@@ -194,7 +194,7 @@ def test_a_report_in_the_middle_of_a_line_is_heard(instead_of_ffmpeg):
         assert talker.next_frame() == (4, -1, 57600)
         assert talker.next_frame() is None
         assert talker.next_frame() is None
-        assert talker.next_packet() == (-5, 7, 1, 99)
+        assert talker.next_packet() == (-5, 7, 1, 99, 0x0ABCDEF1)
         talker.finish()
         assert talker.words == ["a line cut in two"]
     finally:

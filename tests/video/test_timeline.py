@@ -20,7 +20,12 @@ FLAGS = [KEY, 0, 0, 0, KEY, 0, 0, 0, KEY]
 
 @pytest.fixture
 def timeline() -> Timeline:
-    return Timeline(Fraction(1, 1000), np.array(STAMPS), np.array(FLAGS, np.uint8))
+    return _timeline(Fraction(1, 1000), np.array(STAMPS), np.array(FLAGS, np.uint8))
+
+
+def _timeline(tick, stamps, flags) -> Timeline:
+    """The checksum of each packet is its place, plus 7."""
+    return Timeline(tick, stamps, flags, 7 + np.flatnonzero(flags & KEY).astype(np.uint32))
 
 
 def test_frames_are_in_order_of_time(timeline):
@@ -45,15 +50,21 @@ def test_places_of_packets(timeline):
     assert timeline.place(99) is None
 
 
+def test_a_key_packet_is_known_by_its_checksum(timeline):
+    assert not timeline.is_another(4, 11)
+    assert timeline.is_another(4, 12)
+    assert not timeline.is_another(3, 12), "only those of key pictures are kept"
+
+
 def test_microseconds_are_rounded_up():
     stamps = np.array([0, 1, 2])
-    timeline = Timeline(Fraction(1, 30), stamps, np.full(3, KEY, np.uint8))
+    timeline = _timeline(Fraction(1, 30), stamps, np.full(3, KEY, np.uint8))
     assert [landing.microseconds for landing in timeline.landings(2)] == [66_667, 33_334]
 
 
 def test_what_is_not_shown_is_no_frame():
     flags = np.array([KEY | DISCARD, DISCARD, 0, KEY], np.uint8)
-    timeline = Timeline(Fraction(1, 30), np.array([-2, -1, 0, 1]), flags)
+    timeline = _timeline(Fraction(1, 30), np.array([-2, -1, 0, 1]), flags)
     assert timeline.frames.tolist() == [0, 1]
     assert timeline.key_frame(0) == 0
     assert timeline.key_frame(1) == 1
@@ -66,11 +77,14 @@ def test_what_is_not_shown_is_no_frame():
 )
 def test_packing_loses_nothing(stamps, tick, data):
     flags = data.draw(st.lists(st.sampled_from([0, KEY, DISCARD]), **_size(len(stamps))))
-    timeline = Timeline(tick, np.array(stamps), np.array([KEY, *flags[1:]], np.uint8))
+    timeline = _timeline(tick, np.array(stamps), np.array([KEY, *flags[1:]], np.uint8))
     again = Timeline.unpack(timeline.pack())
     assert again.tick == tick
     assert again.frames.tolist() == timeline.frames.tolist()
     assert [again.place(stamp) for stamp in stamps] == list(range(len(stamps)))
+    keys = [place for place, flag in enumerate([KEY, *flags[1:]]) if flag & KEY]
+    assert not any(again.is_another(place, place + 7) for place in keys)
+    assert all(again.is_another(place, place + 8) for place in keys)
 
 
 def _size(n: int) -> dict[str, int]:
@@ -80,4 +94,4 @@ def _size(n: int) -> dict[str, int]:
 def test_a_constant_rate_packs_small():
     stamps = np.arange(100_000) * 512
     flags = (np.arange(100_000) % 250 == 0).astype(np.uint8)
-    assert len(Timeline(Fraction(1, 15360), stamps, flags).pack()) < 3000
+    assert len(_timeline(Fraction(1, 15360), stamps, flags).pack()) < 5000

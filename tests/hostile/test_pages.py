@@ -1,0 +1,97 @@
+"""What a served page gives to those who ask for files that it should not give."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+from pathlib import Path
+
+import panel as pn
+import pytest
+from hostile.cage import TRIED
+
+import soupxr
+from soupxr.dashboard.serve import serve
+
+SECRET = "this is nobody's business"
+#: Where the server or what it stands on answers with files.
+ROUTES = [
+    "/", "/static/", "/static/js/", "/static/extensions/panel/", "/static/extensions/panel/dist/",
+    "/components/", "/components/soupxr.dashboard.page/Page/", "/assets/", "/login/", "/files/",
+    "/static/extensions/", "/autoload.js/", "/metadata/", "/ws/", "/_/", "/rest/", "/liveness/",
+]  # fmt: skip
+CLIMBS = [
+    "../",
+    "..%2f",
+    "%2e%2e/",
+    "%2e%2e%2f",
+    "..\\",
+    "..%5c",
+    "....//",
+    "..;/",
+    "%252e%252e%252f",
+]
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = serve(lambda: pn.pane.HTML("here"), open_browser=False, wait=False)
+    yield server
+    server.stop()
+
+
+def _ask(server, path: str, method: str = "GET") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    try:
+        connection.putrequest(method, path, skip_host=True)
+        connection.putheader("Host", f"127.0.0.1:{server.port}")
+        connection.putheader("Sec-Fetch-Dest", "empty")
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def test_no_route_leads_to_files(server, tmp_path):
+    (tmp_path / "secret.txt").write_text(SECRET)
+    package = Path(soupxr.__file__).parent
+    goals = ["etc/passwd", f"{tmp_path}/secret.txt".lstrip("/"), f"{package}/errors.py".lstrip("/")]
+    asked = []
+    for route, climb, goal in itertools.product(ROUTES, CLIMBS, goals):
+        asked += [f"{route}{climb * 12}{goal}", f"{route}x/{climb * 13}{goal}"]
+    for route, goal in itertools.product(ROUTES, goals):
+        asked += [
+            f"{route}/{goal}",
+            f"{route}//{goal}",
+            f"{route}%2f{goal}",
+            f"{route}file:///{goal}",
+        ]
+        asked += [
+            f"{route}?path=/{goal}",
+            f"{route}?v=/{goal}&file=/{goal}",
+            f"{route}{goal}%00.js",
+        ]
+    for path in asked:
+        status, body = _ask(server, path)
+        TRIED["routes", "refused" if status >= 400 else "right"] += 1
+        for told in (b"root:", SECRET.encode(), b"class SoupError"):
+            assert told not in body, path
+
+
+@pytest.mark.parametrize(
+    "name", ["errors.py", "dashboard/page.py", "_esm", "_stylesheets", "__file__", "../errors.py"]
+)
+def test_the_source_of_python_is_not_served(server, name):
+    for base in ("soupxr.dashboard.page/Page", "soupxr.errors/SoupError", "os/path", "sys/modules"):
+        for route in ("/components", "/static/extensions/panel/components", "/assets"):
+            body = _ask(server, f"{route}/{base}/{name}")[1]
+            assert b"from __future__ import" not in body
+            TRIED["routes", "refused"] += 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST", "TRACE", "CONNECT"])
+def test_nothing_can_be_put_or_deleted(server, method):
+    for route in ROUTES:
+        assert _ask(server, route, method)[0] >= 400
+        TRIED["routes", "refused"] += 1
