@@ -340,12 +340,6 @@ class SoupAccessor:
             How frames are resized; see :meth:`infer`.
         progress : bool, optional
             Show a bar over frames; default is the option ``progress``.
-        client : distributed.Client, optional
-            Spread the trials over this cluster's workers. Default: the client that is active, if
-            there is one; else this process does it.
-        log : path, optional
-            Append to this file a line of JSON for the start of the run, for each trial, and for
-            the end.
 
         Returns
         -------
@@ -651,6 +645,12 @@ class SoupAccessor:
             What to do at the end if trials failed. The others are inferred either way.
         progress : bool, optional
             Show a bar over frames; default is the option ``progress``.
+        client : distributed.Client, optional
+            Spread the trials over this cluster's workers. Default: the client that is active, if
+            there is one; else this process does it.
+        log : path, optional
+            Append to this file a line of JSON for the start of the run, for each trial, and for
+            the end.
 
         Returns
         -------
