@@ -116,9 +116,11 @@ def _said() -> str:
     """All strings in the package, what is filled in left out, and the errors' one form."""
     parts = ["expected ", ", but got "]
     for path in sorted((ROOT / "soupxr").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                parts.append(node.value)
+        parts += [
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
     return "\n".join(parts)
 
 

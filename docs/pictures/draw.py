@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -126,7 +127,7 @@ def way() -> str:
         ]
     parts += [
         arrow(x + w + 3, top + height / 2, following[0] - 4, top + height / 2)
-        for (x, w, *_), following in zip(stages, stages[1:], strict=False)
+        for (x, w, *_), following in pairwise(stages)
     ]
     notes = (
         (230, "learns from", "video alone"),
