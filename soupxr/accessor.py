@@ -38,9 +38,18 @@ class SoupAccessor:
         self._ds = ds
 
     def __repr__(self) -> str:
-        from soupxr import catalog
+        from soupxr import overview
 
-        return catalog.describe(self._ds)
+        return overview.text_of(self._ds)
+
+    def _repr_html_(self) -> str:
+        from soupxr import overview
+
+        return overview.html_of(self._ds)
+
+    def __dir__(self) -> list[str]:
+        # What Tab offers: no inner workings.
+        return [name for name in vars(type(self)) if not name.startswith("_")]
 
     # ------------------------------------------------------------------ trials
 
