@@ -1,10 +1,12 @@
-# `make demo` and `make test` do all of their own set-up, in .venv.
+# All of these do their own set-up, in .venv (test-lowest: in .venv-lowest).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOWEST := .venv-lowest
+LOWEST_STAMP := $(LOWEST)/.installed
 
-.PHONY: demo test test-thorough lint clean
+.PHONY: setup demo test test-thorough lint docs test-lowest clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml .ci/constraints.txt
@@ -12,6 +14,8 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint .ci/constraints.txt --editable '.[dev]'
 	touch $@
+
+setup: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/soupxr demo --out demo
@@ -28,5 +32,18 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+$(LOWEST_STAMP): pyproject.toml .ci/constraints-lowest.txt
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint .ci/constraints-lowest.txt --editable '.[test]'
+	touch $@
+
+# The quick tests with the lowest versions that pyproject.toml allows.
+test-lowest: $(LOWEST_STAMP)
+	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser"
+
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) $(LOWEST) demo build dist

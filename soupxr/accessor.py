@@ -38,9 +38,18 @@ class SoupAccessor:
         self._ds = ds
 
     def __repr__(self) -> str:
-        from soupxr import catalog
+        from soupxr import overview
 
-        return catalog.describe(self._ds)
+        return overview.text_of(self._ds)
+
+    def _repr_html_(self) -> str:
+        from soupxr import overview
+
+        return overview.html_of(self._ds)
+
+    def __dir__(self) -> list[str]:
+        # What Tab offers: no inner workings.
+        return [name for name in vars(type(self)) if not name.startswith("_")]
 
     # ------------------------------------------------------------------ trials
 
@@ -340,12 +349,6 @@ class SoupAccessor:
             How frames are resized; see :meth:`infer`.
         progress : bool, optional
             Show a bar over frames; default is the option ``progress``.
-        client : distributed.Client, optional
-            Spread the trials over this cluster's workers. Default: the client that is active, if
-            there is one; else this process does it.
-        log : path, optional
-            Append to this file a line of JSON for the start of the run, for each trial, and for
-            the end.
 
         Returns
         -------
@@ -651,6 +654,12 @@ class SoupAccessor:
             What to do at the end if trials failed. The others are inferred either way.
         progress : bool, optional
             Show a bar over frames; default is the option ``progress``.
+        client : distributed.Client, optional
+            Spread the trials over this cluster's workers. Default: the client that is active, if
+            there is one; else this process does it.
+        log : path, optional
+            Append to this file a line of JSON for the start of the run, for each trial, and for
+            the end.
 
         Returns
         -------

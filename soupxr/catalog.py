@@ -6,7 +6,6 @@ top of ``ingest``, ``store``, ``video`` and ``bouts``.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +35,6 @@ from soupxr.video import as_dataarray
 __all__ = [
     "add_item",
     "bouts_table",
-    "describe",
     "features",
     "find_item",
     "remove_item",
@@ -149,26 +147,6 @@ def trials_table(ds: xr.Dataset) -> pd.DataFrame:
         columns[mode] = names[store.statuses(mode, slots)]
     columns["notes"] = store.column("notes", slots)
     return pd.DataFrame(columns)
-
-
-def describe(ds: xr.Dataset) -> str:
-    """Say in a few lines what a Dataset holds and how far it has come."""
-    store = store_of(ds)
-    slots = store.slots(keys_of(ds))
-    frames = int(store.column("n_frames", slots).sum())
-    lines = [
-        f"soupxr store {store.address}",
-        f"  trials     {len(slots)} ({frames:,} frames)",
-        f"  behaviors  {', '.join(store.labels('behavior'))}",
-        f"  views      {', '.join(store.labels('view'))}, under {data_root(store)}",
-    ]
-    for mode in store.modes:
-        counts = Counter(Status(int(code)).name.lower() for code in store.statuses(mode, slots))
-        told = ", ".join(f"{count} {name}" for name, count in counts.items() if name != "none")
-        lines.append(f"  {mode:<10} {told or 'nothing inferred yet'}")
-    if not slots:
-        lines.append('  next       ds = ds.soup.add_item("<animal>")')
-    return "\n".join(lines)
 
 
 def video(ds: xr.Dataset, view: str | None = None) -> xr.DataArray:

@@ -30,11 +30,22 @@ StopMethod = Literal["learning_rate", "num_epochs"]
 Group = Literal["animal", "session", "trial"] | None
 
 
-class FlowGenerator:
-    """Optic flow of the selected trials."""
+class _Stage:
+    """What the three have in common."""
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
+
+    def __repr__(self) -> str:
+        calls = ", ".join(f".{name}(…)" for name in dir(self))
+        return f"{(type(self).__doc__ or '').splitlines()[0].rstrip('.')}: {calls}"
+
+    def __dir__(self) -> list[str]:
+        return [name for name in vars(type(self)) if not name.startswith("_")]
+
+
+class FlowGenerator(_Stage):
+    """Optic flow of the selected trials."""
 
     def train(
         self,
@@ -165,11 +176,8 @@ class FlowGenerator:
         )
 
 
-class FeatureExtractor:
+class FeatureExtractor(_Stage):
     """Flow generator and two-stream feature extractor of the selected trials."""
-
-    def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
 
     def train(
         self,
@@ -330,11 +338,8 @@ class FeatureExtractor:
         )
 
 
-class SequenceModel:
+class SequenceModel(_Stage):
     """Sequence model of the selected trials."""
-
-    def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
 
     def train(
         self,

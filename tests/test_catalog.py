@@ -98,10 +98,10 @@ def test_bouts(new_store):
 def test_repr_helps(new_store):
     ds = new_store(*KEYS)
     told = repr(ds.soup)
-    assert "4 (48 frames)" in told
+    assert "4 (48 frames" in told
     assert "lift, handopen" in told
     assert "nothing inferred yet" in told
-    assert "add_item" in repr(ds.isel(trial=[]).soup)
+    assert "no trial is selected" in repr(ds.isel(trial=[]).soup)
 
 
 def test_three_views_and_one(tmp_path, lab):
