@@ -26,7 +26,6 @@ CLASSES = {
     "ds.soup.sequence": SequenceModel,
 }
 BESIDES = (
-    "soupxr.inference.cluster.local_client",
     "soupxr.synthetic.read_truth",
     "soupxr.synthetic.render_trial",
     "soupxr.synthetic.write_dataset",
