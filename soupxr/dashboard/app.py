@@ -87,11 +87,14 @@ def compare_ethograms(
 
 
 def _selected(ds: xr.Dataset, caller: str) -> tuple[Store, list[str]]:
-    keys = keys_of(ds)
+    store = store_of(ds)
+    # Others may have removed some since the Dataset was opened.
+    known = store.slot_of_each_key()
+    keys = [key for key in keys_of(ds) if key in known]
     if not keys:
         remedy = 'ds = ds.soup.add_item("<animal>") adds some.'
         raise ArgumentError(expected(caller, "a selection with trials", "none", remedy))
-    return store_of(ds), keys
+    return store, keys
 
 
 def _viewer(
@@ -104,7 +107,7 @@ def _viewer(
         review = None if stretches is None else Review(stretches)
         return Workbench(store.address, keys, make_use(), review)
 
-    animals = len(set(store.column("animal", store.slots(keys))))
+    animals = len({key.partition("/")[0] for key in keys})
     told = f"{len(keys)} trial{'s' if len(keys) > 1 else ''} of {animals} animal"
     return Viewer(make_use().editor, open_page, told + ("s" if animals > 1 else ""))
 

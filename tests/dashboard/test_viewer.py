@@ -57,6 +57,14 @@ def test_a_viewer_has_the_trials_that_were_selected_and_no_others(judged):
     assert "2 trials of 1 animal;" in repr(viewer)
 
 
+def test_trials_that_others_removed_are_left_out(judged):
+    sx.open(judged.attrs["soupxr_store"]).soup.remove_item("M1", "S1", 1)
+    assert judged.soup.view("fast").selection == TENTH
+    alone = judged.sel(animal="M1", session="S1", trial_id=[1])
+    with pytest.raises(sx.ArgumentError, match="a selection with trials"):
+        alone.soup.view("fast")
+
+
 def test_frame_behavior_and_region_are_set_within_what_there_is(cleaning):
     cleaning.frame, cleaning.behavior, cleaning.region = 59, "chew", (50, 70)
     assert (cleaning.frame, cleaning.behavior, cleaning.region) == (59, "chew", (50, 60))
