@@ -19,7 +19,7 @@ from soupxr.errors import ArgumentError, IngestError, SoupWarning, VideoError, e
 from soupxr.progress import progress_bar
 from soupxr.schema import check_name, is_storable, is_whole, trial_key
 from soupxr.video import VideoInfo, probe_many
-from soupxr.video.remote import as_root, local_copy
+from soupxr.video.remote import as_root, local_copy, telling_of_remote
 
 __all__ = ["TrialRow", "compile_pattern", "resolve_video", "survey", "survey_files"]
 
@@ -173,7 +173,8 @@ def survey(
         If anything is wrong with any trial; tells all of it at once.
     """
     root = as_root(data_root)
-    found = _find(root, views, animal, session, trial_id, compile_pattern(pattern))
+    with telling_of_remote(root):
+        found = _find(root, views, animal, session, trial_id, compile_pattern(pattern))
     rows, problems = _judged(found, views, root, join, existing, progress)
     if problems:
         raise IngestError(

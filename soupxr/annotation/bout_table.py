@@ -99,9 +99,10 @@ def to_frames(
         Whole numbers, half-open.
     """
     # In binary, 1.003 s × 500 Hz falls short of the middle, 501.5, where the rule counts on it.
-    begin, end = (
-        np.round(np.asarray(time, dtype=float) * np.asarray(fps), 6) for time in (start, stop)
-    )
+    with np.errstate(over="ignore"):  # what is too large for a number is out of every trial
+        begin, end = (
+            np.round(np.asarray(time, dtype=float) * np.asarray(fps), 6) for time in (start, stop)
+        )
     first, last = np.rint(begin), np.rint(end)
     vanished = (first == last) & (begin < end)
     # 0.58 s × 50 Hz is 28.999999999999996: the frame that begins there is 29.

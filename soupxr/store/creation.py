@@ -19,7 +19,7 @@ from soupxr.modes import BEHAVIORS, MODES
 from soupxr.store.address import is_url, store_address
 from soupxr.store.objects import telling_of_objects, zarr_store
 from soupxr.store.zarrs import array_of, make_array, open_group, write
-from soupxr.video.remote import as_root, is_remote
+from soupxr.video.remote import as_root, is_remote, telling_of_remote
 
 
 def create(
@@ -44,7 +44,9 @@ def create(
     root = as_root(data_root)
     if not is_remote(data_root):
         root = root.expanduser().resolve()
-    if not root.is_dir():
+    with telling_of_remote(root):
+        is_there = root.is_dir()
+    if not is_there:
         raise ArgumentError(expected("data_root", "an existing folder with videos", data_root))
     attrs = {
         "soupxr_schema": schema.SCHEMA_VERSION,

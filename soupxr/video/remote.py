@@ -15,19 +15,22 @@ import threading
 import uuid
 import warnings
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from soupxr.errors import SoupWarning, VideoError
+from soupxr.errors import SoupError, SoupWarning, VideoError
 from soupxr.options import get_option
 
-__all__ = ["as_root", "is_remote", "local_copy"]
+__all__ = ["as_root", "is_remote", "local_copy", "telling_of_remote"]
 
 #: Copies that a process keeps from being thrown away: those that it asked for last.
 KEPT = 32
+#: Of an error of a file system, so much is told.
+MOST_TOLD = 300
 #: Schemes that obstore speaks, where nothing else is installed for them.
 OF_OBSTORE = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
@@ -75,6 +78,26 @@ def as_root(path: str | os.PathLike[str]) -> Root:
         return root  # type: ignore[no-any-return]
 
 
+@contextmanager
+def telling_of_remote(path: Root) -> Iterator[None]:
+    """Turn whatever goes wrong behind a URL into a VideoError; what is not there stays that.
+
+    Of a folder of this machine, nothing is turned.
+    """
+    try:
+        yield
+    except (SoupError, FileNotFoundError):
+        raise
+    except Exception as error:  # each kind of file system has errors of its own
+        if not is_remote(path):
+            raise
+        why = f"{type(error).__name__}: {error}".partition("\n")[0][:MOST_TOLD]
+        raise VideoError(
+            f"{path}: cannot be read ({why}). Check the URL, the network, the credentials, and the "
+            "free space of the folder that the option video_cache names."
+        ) from error
+
+
 def local_copy(path: Root) -> Path:
     """Where a video lies on this machine; one behind a URL is fetched first.
 
@@ -85,16 +108,11 @@ def local_copy(path: Root) -> Path:
     """
     if not is_remote(path):
         return path
-    remote: Any = path
     try:
-        return _CACHE.copy_of(remote)
+        with telling_of_remote(path):
+            return _CACHE.copy_of(path)
     except FileNotFoundError:
         raise VideoError(f"{path}: expected a video, but there is none.") from None
-    except OSError as error:
-        raise VideoError(
-            f"{path}: cannot be fetched ({error}). Check the network, your permission to read "
-            "there, and the free space of the folder that the option video_cache names."
-        ) from error
 
 
 class _Cache:
