@@ -2,8 +2,8 @@
 
     .venv/bin/python examples/01_first_ethogram.py [--quick]
 
-Without ``--quick``, the published models are fetched, and get through about ten frames a second and
-core.
+Without ``--quick``, the published models are fetched, and get through about ten frames a second on
+two cores.
 """
 
 # %% [markdown]

@@ -102,3 +102,11 @@ def test_lowest_versions_are_those_that_are_declared():
         if version not in requirement.specifier or not version.startswith(bound.version):
             strange.append(f"{requirement}: {version}")
     assert not strange, strange
+
+
+def test_the_version_is_told_alike_everywhere():
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == soupxr.__version__
+    assert f"## {soupxr.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
