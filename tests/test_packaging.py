@@ -76,7 +76,14 @@ def test_the_sdist_can_be_tested_and_documented(built):
     with tarfile.open(path) as archive:
         there = {name.partition("/")[2] for name in archive.getnames()}
     wanted = ("LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md")
-    wanted += ("pyproject.toml", "soupxr/py.typed", "tests/conftest.py", "docs/conf.py")
+    wanted += (
+        ".ci/constraints-lowest.txt",
+        "Makefile",
+        "pyproject.toml",
+        "soupxr/py.typed",
+        "tests/conftest.py",
+        "docs/conf.py",
+    )
     assert set(wanted) <= there
     assert not [name for name in there if name.startswith((".venv", "demo", "build", "dist"))]
     assert not [name for name in there if "__pycache__" in name]
