@@ -76,7 +76,14 @@ def test_the_sdist_can_be_tested_and_documented(built):
     with tarfile.open(path) as archive:
         there = {name.partition("/")[2] for name in archive.getnames()}
     wanted = ("LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md")
-    wanted += ("pyproject.toml", "soupxr/py.typed", "tests/conftest.py", "docs/conf.py")
+    wanted += (
+        ".ci/constraints-lowest.txt",
+        "Makefile",
+        "pyproject.toml",
+        "soupxr/py.typed",
+        "tests/conftest.py",
+        "docs/conf.py",
+    )
     assert set(wanted) <= there
     assert not [name for name in there if name.startswith((".venv", "demo", "build", "dist"))]
     assert not [name for name in there if "__pycache__" in name]
@@ -102,3 +109,11 @@ def test_lowest_versions_are_those_that_are_declared():
         if version not in requirement.specifier or not version.startswith(bound.version):
             strange.append(f"{requirement}: {version}")
     assert not strange, strange
+
+
+def test_the_version_is_told_alike_everywhere():
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == soupxr.__version__
+    assert f"## {soupxr.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
