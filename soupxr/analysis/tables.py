@@ -229,9 +229,8 @@ def trial_places(table: pd.DataFrame, keys: pd.DataFrame) -> npt.NDArray[np.int6
     telling = [name for name in keys if name in table or keys[name].nunique() > 1]
     _check_columns(table, telling)
     if not telling:
-        telling = list(keys.columns[:0])
-        if len(keys) == 1:
-            return np.zeros(len(table), dtype=np.int64)
+        _check_rows(table, np.full(len(table), len(keys) == 1), "trials of the selection")
+        return np.zeros(len(table), dtype=np.int64)
     known = _index(keys, telling)
     if not known.is_unique:
         twice = known[known.duplicated()][:TOLD].tolist()
