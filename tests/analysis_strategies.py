@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+#: No deadline: a busy machine is no fault.
+PROPERTY = settings(deadline=None, max_examples=50)
 
 BEHAVIORS = ["grab", "chew", "lift"]
 

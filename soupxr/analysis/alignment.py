@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -257,7 +258,7 @@ def _pick(read: Recorded, cut: _Cut) -> xr.Variable:
     shape = (*cut.frame.shape, *(variable.sizes[dim] for dim in rest))
     picked = np.full(shape, missing, dtype=dtype)
     edges = np.flatnonzero(np.diff(cut.trial, prepend=-1))
-    for start, stop in zip(edges, [*edges[1:], len(cut.trial)], strict=True):
+    for start, stop in pairwise([*edges.tolist(), len(cut.trial)]):
         inside, frame = cut.inside[start:stop], cut.frame[start:stop]
         if not inside.any():
             continue

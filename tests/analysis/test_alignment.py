@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from analysis_strategies import ethograms
+from analysis_strategies import PROPERTY, ethograms
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,6 +135,7 @@ def test_of_a_store_and_its_lazy_arrays(trials, store):
     assert one.sel(animal="M2").sizes["event"] == 1
 
 
+@PROPERTY
 @given(ethograms(), st.integers(1, 3), st.sampled_from(["start", "stop"]))
 def test_dask_gives_the_same_and_stays_lazy(labels, size, edge):
     chunked = labels.chunk(trial=size, frame=5)
@@ -144,6 +145,7 @@ def test_dask_gives_the_same_and_stays_lazy(labels, size, edge):
     xr.testing.assert_identical(lazy.compute(), around)
 
 
+@PROPERTY
 @given(
     ethograms(),
     st.integers(-9, 9),

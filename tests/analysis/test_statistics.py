@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from analysis_strategies import ethograms
+from analysis_strategies import PROPERTY, ethograms
 from hypothesis import given
 
 from soupxr.analysis import bout_statistics, ethogram_to_bouts
@@ -126,7 +126,7 @@ def test_the_frame_rate_must_be_known(trial):
 def test_of_a_store(four, store):
     ds = store(four)
     stats = bout_statistics(ds, annotator="Ana")
-    xr.testing.assert_allclose(stats.n_bouts, bout_statistics(four).n_bouts)
+    assert (stats.n_bouts.values == bout_statistics(four).n_bouts.values).all()
     assert stats.indexes["trial"].equals(ds.indexes["trial"])
     # What a trial is shorter by is padding and no labelled time.
     assert stats.labelled_time.values.ravel() == pytest.approx([1, 1, 1, 0.5])
@@ -135,6 +135,7 @@ def test_of_a_store(four, store):
     xr.testing.assert_equal(bout_statistics(array).rate.drop_vars("fps"), stats.rate)
 
 
+@PROPERTY
 @given(ethograms())
 def test_trials_add_up_to_their_groups(labels):
     alone = bout_statistics(labels, fps=10)
@@ -147,6 +148,7 @@ def test_trials_add_up_to_their_groups(labels):
     xr.testing.assert_allclose(mine[list(theirs)], theirs)
 
 
+@PROPERTY
 @given(ethograms())
 def test_agrees_with_pandas_over_the_table_of_bouts(labels):
     table = ethogram_to_bouts(labels, fps=10).groupby(["animal", "behavior"]).duration_s
@@ -158,6 +160,7 @@ def test_agrees_with_pandas_over_the_table_of_bouts(labels):
     )
 
 
+@PROPERTY
 @given(ethograms(most=3))
 def test_trials_can_be_concatenated_before_or_after(labels):
     whole = bout_statistics(labels, fps=10)

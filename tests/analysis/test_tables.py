@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from analysis_strategies import ethograms
+from analysis_strategies import PROPERTY, ethograms
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +75,7 @@ def test_equals_the_table_of_the_store(trials, store):
     ]
 
 
+@PROPERTY
 @given(ethograms())
 def test_round_trip_with_what_is_unlabelled(labels):
     again = bouts_to_ethogram(ethogram_to_bouts(labels), labels)
@@ -82,6 +83,7 @@ def test_round_trip_with_what_is_unlabelled(labels):
     xr.testing.assert_equal(again, labels)
 
 
+@PROPERTY
 @given(ethograms(low=0))
 def test_round_trip_of_the_table_alone(labels):
     table = ethogram_to_bouts(labels).sample(frac=1, random_state=0)
@@ -96,6 +98,7 @@ def test_round_trip_of_the_table_alone(labels):
         assert (again.sel(chosen).values == there.sel(chosen).values).all()
 
 
+@PROPERTY
 @given(ethograms(), st.integers(1, 3))
 def test_dask_gives_the_same_and_stays_lazy(labels, size):
     chunked = labels.chunk(trial=size, frame=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from analysis_strategies import ethograms, masks
+from analysis_strategies import PROPERTY, ethograms, masks
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,12 +120,14 @@ def slowly(mask):
     return counts
 
 
+@PROPERTY
 @given(masks())
 def test_against_a_slow_count(mask):
     labels = xr.DataArray(mask, dims=("frame", "behavior"))
     assert (transition_matrix(labels).values == slowly(mask)).all()
 
 
+@PROPERTY
 @given(ethograms(), st.integers(1, 3), st.sampled_from([None, 0.0, 0.2]))
 def test_dask_gives_the_same(labels, size, max_gap):
     whole = transition_matrix(labels, by="session", max_gap=max_gap, fps=10)
@@ -134,6 +136,7 @@ def test_dask_gives_the_same(labels, size, max_gap):
     xr.testing.assert_identical(again, whole)
 
 
+@PROPERTY
 @given(ethograms(), st.floats(0, 2), st.floats(0, 2))
 def test_a_longer_gap_forbids_no_more(labels, one, other):
     short, long = sorted((one, other))
@@ -143,6 +146,7 @@ def test_a_longer_gap_forbids_no_more(labels, one, other):
     assert (more <= transition_matrix(labels)).all()
 
 
+@PROPERTY
 @given(ethograms())
 def test_rows_of_probabilities_sum_to_one(labels):
     rows = transition_matrix(labels, normalize=True).sum("to_behavior", skipna=False).values
