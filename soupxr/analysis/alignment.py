@@ -130,11 +130,9 @@ def _read(
     annotator: str | None,
     fps: FrameRate | None,
 ) -> Recorded:
-    if isinstance(values, xr.Dataset) or mode is not None or annotator is not None:
+    # What is neither, labels_of refuses.
+    if not isinstance(values, xr.DataArray) or mode is not None or annotator is not None:
         return labels_of(values, mode, annotator, fps)
-    if not isinstance(values, xr.DataArray):
-        came = type(values).__name__
-        raise ArgumentError(expected("values", "a DataArray or a Dataset", came))
     taken = {"event", "time"} & {str(dim) for dim in values.dims}
     if taken:
         raise ArgumentError(expected("values", "no dimension event or time", values.dims))
@@ -156,19 +154,19 @@ def _events(
     if isinstance(event, str):
         table = ethogram_to_bouts(_of_behavior(values, event), mode=mode, annotator=annotator)
     elif isinstance(event, xr.DataArray):
-        mask = event.reset_coords("behavior", drop=True) if "behavior" in event.coords else event
-        if "behavior" in mask.dims:
-            remedy = "Select one: .sel(behavior=…)."
-            raise ArgumentError(expected("event", "(trial, frame)", event.dims, remedy))
-        table = ethogram_to_bouts(mask.expand_dims("behavior")).drop(columns="behavior")
-        if "behavior" in event.coords:
-            table["behavior"] = str(event["behavior"].item())
-    elif isinstance(event, pd.DataFrame):
-        table = event
+        table = _of_mask(event)
     else:
-        expectation = "a behavior, a mask (trial, frame), or a table of events"
-        raise ArgumentError(expected("event", expectation, type(event).__name__))
+        table = event
     return _in_order(table, read, edge, which)
+
+
+def _of_mask(event: xr.DataArray) -> pd.DataFrame:
+    if "behavior" in event.dims:
+        remedy = "Select one: .sel(behavior=…)."
+        raise ArgumentError(expected("event", "(trial, frame)", event.dims, remedy))
+    mask = event.drop_vars("behavior", errors="ignore").expand_dims("behavior")
+    table = ethogram_to_bouts(mask).drop(columns="behavior")
+    return table.assign(behavior=event["behavior"].item()) if "behavior" in event.coords else table
 
 
 def _of_behavior(values: xr.Dataset | xr.DataArray, behavior: str) -> xr.Dataset | xr.DataArray:
@@ -179,7 +177,10 @@ def _of_behavior(values: xr.Dataset | xr.DataArray, behavior: str) -> xr.Dataset
     return values.isel(behavior=[known.index(behavior)])
 
 
-def _in_order(table: pd.DataFrame, read: Recorded, edge: Edge, which: str) -> _Events:
+def _in_order(table: object, read: Recorded, edge: Edge, which: str) -> _Events:
+    if not isinstance(table, pd.DataFrame):
+        expectation = "a behavior, a mask (trial, frame), or a table of events"
+        raise ArgumentError(expected("event", expectation, type(table).__name__))
     if edge not in table or (len(table) and not pd.api.types.is_integer_dtype(table[edge])):
         expectation = f"a column {edge} of whole frames"
         raise ArgumentError(expected("event", expectation, dict(table.dtypes)))
@@ -278,7 +279,8 @@ def _pick_lazily(read: Recorded, cut: _Cut) -> xr.Variable:
     if read.dim is not None:
         places[read.dim] = xr.Variable("event", cut.trial)
     picked = variable.isel(places).transpose(*both, ...).astype(dtype)
-    return picked.where(xr.Variable(both, cut.inside), missing).astype(dtype)
+    filled: xr.Variable = picked.where(xr.Variable(both, cut.inside), missing).astype(dtype)
+    return filled
 
 
 # ------------------------------------------------------------------ labelling them

@@ -49,9 +49,10 @@ def groups_of(labels: Labels, by: By) -> Groups:
         If there is no such fact about the trials.
     """
     if by == "trial":
+        alone = labels.dim is None
         dims = () if labels.dim is None else (labels.dim,)
-        shape = () if labels.dim is None else (labels.n_trials,)
-        return Groups(dims, shape, labels.coords, np.arange(labels.n_trials))
+        every = np.arange(labels.n_trials)
+        return Groups(dims, () if alone else every.shape, labels.coords, every)
     names = _names(by, labels)
     found = [np.unique(labels.about_trials(name), return_inverse=True) for name in names]
     coords = dict(_shared(labels, names)) | {

@@ -223,7 +223,7 @@ def _mean(aligned: xr.DataArray, by: str | None) -> tuple[xr.DataArray, xr.DataA
         aligned, over = aligned.groupby(by).mean("event"), by
     count = aligned.notnull().sum(over)
     spread = ((aligned - aligned.mean(over)) ** 2).sum(over) / (count - 1).where(count > 1)
-    error = np.sqrt(spread / count)
+    error = (spread / count) ** 0.5
     return aligned.mean(over).transpose("time", "behavior"), error.transpose("time", "behavior")
 
 

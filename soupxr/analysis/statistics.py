@@ -153,4 +153,6 @@ def _measured(
 def _ratio(over: npt.NDArray[np.generic], under: npt.NDArray[np.generic]) -> Numbers:
     """NaN where nothing is divided by."""
     there = under != 0
-    return np.divide(over, under, out=np.full(over.shape, np.nan), where=there)
+    ratio: Numbers = np.full(over.shape, np.nan)
+    np.divide(over, under, out=ratio, where=there)
+    return ratio

@@ -226,7 +226,8 @@ def trial_places(table: pd.DataFrame, keys: pd.DataFrame) -> npt.NDArray[np.int6
     if keys.shape[1] == 0:
         return np.zeros(len(table), dtype=np.int64)
     # What is the same for all trials may be left out of a table.
-    telling = [name for name in keys if name in table or keys[name].nunique() > 1]
+    names = [str(name) for name in keys]
+    telling = [name for name in names if name in table or keys[name].nunique() > 1]
     _check_columns(table, telling)
     if not telling:
         _check_rows(table, np.full(len(table), len(keys) == 1), "trials of the selection")
@@ -240,9 +241,10 @@ def trial_places(table: pd.DataFrame, keys: pd.DataFrame) -> npt.NDArray[np.int6
     return places.astype(np.int64)
 
 
-def _index(table: pd.DataFrame, columns: Sequence[str]) -> pd.Index:
+def _index(table: pd.DataFrame, columns: Sequence[str]) -> pd.Index[Any]:
     if len(columns) == 1:
-        return pd.Index(table[columns[0]])
+        found: pd.Index[Any] = pd.Index(table[columns[0]])
+        return found
     return pd.MultiIndex.from_frame(table[list(columns)])
 
 

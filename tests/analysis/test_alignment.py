@@ -170,6 +170,7 @@ def test_every_sample_is_the_frame_it_says(labels, first, count, fps):
     [
         ({"event": "fly"}, "event: expected one of"),
         ({"event": 3}, "a behavior, a mask"),
+        ({"event": xr.DataArray(np.ones((2, 1)), dims=("frame", "behavior"))}, "Select one"),
         ({"window": (0.1, 0.1)}, "window"),
         ({"window": 3}, "window"),
         ({"window": (0, float("nan"))}, "window"),
