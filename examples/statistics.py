@@ -59,10 +59,9 @@ def tables(ds: xr.Dataset) -> None:
     show("Median duration of a bout (s)", stats.median_duration)
     show("Mean latency to the first bout (s)", stats.latency)
 
-    # The same of each trial, so that plain xarray can go on: here, means of sessions.
-    alone = sx.analysis.bout_statistics(ds, annotator="truth")
-    show("Grabs in a trial, mean of each session",
-         alone.n_bouts.sel(behavior="grab").groupby(["animal", "session"]).mean())  # fmt: skip
+    # The same of each trial, for plain xarray to go on with: its cube, averaged over trials.
+    grabs = sx.analysis.bout_statistics(ds, annotator="truth").n_bouts.sel(behavior="grab")
+    show("Grabs in a trial, mean of each session", grabs.unstack("trial").mean("trial_id"))
 
     following = sx.analysis.transition_matrix(ds, annotator="truth", normalize=True)
     show("Probability that a behavior begins next (columns) after another (rows)", following)
