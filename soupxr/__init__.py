@@ -7,7 +7,7 @@
 """
 
 from soupxr import accessor as _accessor  # registers Dataset.soup
-from soupxr import io
+from soupxr import analysis, io
 from soupxr.api import create, local_client, open, sample_data
 from soupxr.errors import (
     ArgumentError,
@@ -39,6 +39,7 @@ __all__ = [
     "TrainingError",
     "VideoError",
     "__version__",
+    "analysis",
     "create",
     "io",
     "local_client",

@@ -29,6 +29,7 @@ def test_public_names():
         "TrainingError",
         "VideoError",
         "__version__",
+        "analysis",
         "create",
         "io",
         "local_client",
