@@ -18,6 +18,7 @@ SAID = {
     "01_first_ethogram.py": r"fast +4 complete\n(.*\n)*See .+ethograms\.png",
     "02_train_your_own.py": r"mean F1 (nan|\d\.\d+)\n(.*\n)*Curves: .+scores\.html\n(.*\n)*chew",
     "03_clean_and_compare.py": r"kappa(.*\n)*<soupxr viewer: clean(.*\n)*.*10",
+    "04_statistics.py": r"Bouts per minute(.*\n)*See .+mean\.html",
     "05_cluster.py": r"fast +4 complete\n(.*\n)*.*'event': 'start'",
 }
 

@@ -22,6 +22,7 @@ from soupxr.store import StoredTrial
 
 __all__ = [
     "Labels",
+    "as_typed",
     "behavior_name",
     "doubled",
     "from_array",
@@ -210,6 +211,11 @@ def _text(value: object) -> str:
     """A name as the store writes it: pandas makes 11 or 11.0 of the animal "11"."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
+    return as_typed(value)
+
+
+def as_typed(value: object) -> str:
+    """A value as it stands in a table."""
     if isinstance(value, int) and value.bit_length() > MOST_BITS:
         return "a number of thousands of digits"
     return str(value)
@@ -217,7 +223,7 @@ def _text(value: object) -> str:
 
 def behavior_name(name: object, known: Sequence[str]) -> str:
     """A behavior by the store's name, where it has one."""
-    text = str(name)
+    text = _text(name)
     return text if text in known else SYNONYMS.get(text, text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import pandas as pd
 
 from soupxr.annotation.arrays import (
     Labels,
+    as_typed,
     behavior_name,
     doubled,
     key_of,
@@ -128,10 +129,7 @@ class _Rows:
         )
         self.keys = [key_of(*row) for row in zip(*columns, strict=True)]
         self.behaviors = [behavior_name(name, behaviors) for name in table["behavior"]]
-        self.start, self.stop = (
-            pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-            for name in ("start", "stop")
-        )
+        self.start, self.stop = (_numbers(table[name]) for name in ("start", "stop"))
         trial_of = {trial.key: trial for trial in trials}
         self.trial = [trial_of.get(key) for key in self.keys]
         fps = np.array([np.nan if trial is None else trial.fps for trial in self.trial])
@@ -196,12 +194,32 @@ class _Rows:
 
     def _span(self, place: int) -> str:
         row = self.table.iloc[place]
-        return f"start={row['start']!s}, stop={row['stop']!s}"
+        return f"start={as_typed(row['start'])}, stop={as_typed(row['stop'])}"
 
     def _describe(self, place: int) -> str:
         row = self.table.iloc[place]
-        told = [f"{name}={row[name]!s}" for name in (*LEVELS, "behavior") if name in self.table]
+        told = [
+            f"{name}={as_typed(row[name])}" for name in (*LEVELS, "behavior") if name in self.table
+        ]
         return f"{self._name(place)}, {', '.join(told)}, {self._span(place)}"
+
+
+def _numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    """Numbers of a column; NaN for whatever is none."""
+    try:
+        numbers = pd.to_numeric(column, errors="coerce")
+        if numbers.dtype.kind != "c":
+            return numbers.to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError, OverflowError):
+        pass  # One value spoils the column: each is looked at by itself.
+    return np.array([_number(value) for value in column], dtype=float)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
 
 
 def _lacking_columns(table: pd.DataFrame, trials: Sequence[StoredTrial]) -> Iterator[str]:

@@ -109,7 +109,7 @@ def identify(state: Mapping[str, Tensor], settings: Mapping[str, Any] | None = N
         raise Unidentified(f"weights are missing or misshapen, {error} among them") from None
     if any(key.removeprefix("0.").startswith("layer4.0.conv1") for key in state):
         raise Unidentified("a plain residual network, of use only to start training from")
-    raise Unidentified(f"none of our networks; its keys are {some(list(state))}")
+    raise Unidentified(f"none of our networks; its first keys are {some(list(state))}")
 
 
 def network(facts: Facts) -> nn.Module:
