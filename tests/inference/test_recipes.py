@@ -68,7 +68,7 @@ def test_slurm(new_store, models, slurm, tmp_path):
         worker_extra_args=["--nthreads 1", "--resources GPU=1"],
         job_script_prologue=[f"export SOUPXR_DATA_ROOT={elsewhere}"],
         local_directory=str(tmp_path),
-        scheduler_options={"dashboard_address": None},
+        scheduler_options={"dashboard_address": ":0"},
     )
     with cluster, distributed.Client(cluster) as client:
         cluster.scale(jobs=1)

@@ -399,7 +399,7 @@ def test_a_distributed_client_gives_the_same(new_store, models, tmp_path):
     ds = new_store(*TRIALS)
     (tmp_path / "videos/M2/S1/reach_side_v001.mp4").write_bytes(b"")
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, worker_dashboard_address=None
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
     )
     failed = pytest.raises(sx.InferenceError, match=r"1 of 3 trial.*failed")
     with cluster, distributed.Client(cluster), failed:

@@ -189,7 +189,7 @@ def test_workers_of_a_cluster_get_the_same_frames(clip):
     path = clip("longer.mp4")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=2, dashboard_address=None
+            n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster),
     ):
