@@ -26,6 +26,14 @@ SECONDS = float(os.environ.get("SOUPXR_FUZZ_SECONDS", "0"))
 Seeds = Callable[[float, int], Iterator[int]]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this is thorough."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.thorough)
+
+
 @pytest.fixture(scope="session")
 def seeds() -> Seeds:
     """Seeds of one test: ``count`` of them, or as many as fit into its share of the time."""
