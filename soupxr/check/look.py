@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import xarray as xr
@@ -13,6 +14,7 @@ from soupxr.check.results import ModeLook, statuses_of
 from soupxr.check.structure import structure_findings, unreadable_columns
 from soupxr.check.surroundings import Checkpoints, Fingerprints, video_findings
 from soupxr.dataset import data_root, keys_of, store_of
+from soupxr.errors import StoreError
 from soupxr.options import get_option
 from soupxr.progress import progress_bar
 from soupxr.schema import Status
@@ -89,7 +91,7 @@ class _Look:
             yield from unreadable
             return
         yield from structure_findings(self.store)
-        trials = self.store.trials(self.store.keys() if keys is None else keys)
+        trials = list(self._trials(self.store.keys() if keys is None else keys))
         self.counts["trials"] = len(trials)
         checkpoints, fingerprints = Checkpoints(self.store), Fingerprints()
         yield from self._results(trials, checkpoints, fingerprints)
@@ -98,6 +100,18 @@ class _Look:
         yield from self._leftovers()
         if self.videos:
             yield from self._videos(trials, fingerprints)
+
+    def _trials(self, keys: Sequence[str]) -> Iterator[StoredTrial]:
+        """Trials whose columns agree; of the others, the structure's findings tell."""
+        try:
+            yield from self.store.trials(keys)
+        except StoreError:
+            known = self.store.slot_of_each_key()
+            for key in keys:
+                if key not in known:
+                    raise
+                with suppress(StoreError):
+                    yield self.store.trial(key)
 
     def _results(
         self, trials: Sequence[StoredTrial], checkpoints: Checkpoints, fingerprints: Fingerprints

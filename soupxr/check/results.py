@@ -32,15 +32,7 @@ ATTEMPTS = 3
 
 def statuses_of(store: Store, mode: str, slots: Sequence[int]) -> list[int]:
     """Status codes at these places; ``DAMAGED`` where one is none of ours."""
-    try:
-        codes: list[int] = store.statuses(mode, slots).tolist()
-    except (IndexError, OverflowError):  # one of the marks is empty, or no small number
-        codes = []
-        for slot in slots:
-            try:
-                codes += store.statuses(mode, [slot]).tolist()
-            except (IndexError, OverflowError):
-                codes.append(DAMAGED)
+    codes = store.marks(mode, slots).tolist()
     return [code if code in tuple(Status) else DAMAGED for code in codes]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from soupxr.check.found import Finding, many, reason
-from soupxr.errors import ArgumentError, StoreError
+from soupxr.errors import ArgumentError
 from soupxr.ingest import resolve_video
 from soupxr.schema import (
     INDEXES,
@@ -22,7 +22,7 @@ from soupxr.schema import (
     trial_key,
 )
 from soupxr.store import Store
-from soupxr.store.zarrs import Array, dims_of
+from soupxr.store.zarrs import Array, DamagedStore, dims_of
 
 __all__ = ["structure_findings", "unreadable_columns"]
 
@@ -37,9 +37,7 @@ def unreadable_columns(store: Store) -> list[Finding]:
     remedy = "Put the store back from a backup."
     try:
         arrays = store.arrays
-    except StoreError:
-        raise  # it is no store, or none of this version
-    except Exception as error:  # whatever comes of a description that is damaged
+    except DamagedStore as error:  # any other error: it is no store, or none of this version
         problem = f"the description of an array cannot be read ({reason(error)})"
         return [Finding("error", "schema", f"{problem}. {remedy}")]
     found = []
@@ -123,7 +121,7 @@ def _keys(store: Store) -> Iterator[Finding]:
     if twice:
         yield Finding("error", "schema", f"{many(twice)}: in the store more than once")
     root = Path("videos")
-    for trial in store.trials(store.keys()):
+    for trial in store.told_of(store.keys()):
         named = (trial.animal, trial.session, trial.trial_id)
         problems = []
         if trial_key(*named) != trial.key:

@@ -31,7 +31,7 @@ from soupxr.store.zarrs import (
 
 #: Parents of groups that are made when they are first needed; see :meth:`Store.optional_groups`.
 OPTIONAL = ("out_of_fold", "frames")
-NO_MARK = bytes([Status.NONE])
+NO_MARK = bytes([127])
 #: So many marks are read without a look at which there are.
 FEW = 20
 #: Requests to an object store at the same time, where many small ones are due.
@@ -144,13 +144,16 @@ class Store:
 
     def statuses(self, mode: str, slots: Sequence[int]) -> npt.NDArray[np.int8]:
         """Status codes at these places."""
-        row = self.mode_index(mode)
-        if is_url(self.address):
-            marks = self._marks(row, slots)
-        else:
-            marks = _read_marks(Path(self.address, "status", "c", str(row)), slots)
+        marks = self.marks(mode, slots)
         # What is no mark commits nothing.
         return np.where(np.isin(marks, tuple(Status)), marks, np.int8(Status.NONE))
+
+    def marks(self, mode: str, slots: Sequence[int]) -> npt.NDArray[np.int8]:
+        """What is written where status codes should be, whatever it is."""
+        row = self.mode_index(mode)
+        if is_url(self.address):
+            return self._marks(row, slots)
+        return _read_marks(Path(self.address, "status", "c", str(row)), slots)
 
     def _marks(self, row: int, slots: Sequence[int]) -> npt.NDArray[np.int8]:
         """Status marks of a store behind a URL."""
@@ -196,12 +199,19 @@ class Store:
         Raises
         ------
         StoreError
-            If one of them is not there.
+            If one of them is not there, or what the store says of it cannot be.
         """
+        found = self.told_of(keys)
+        for trial in found:
+            self._check(trial)
+        return found
+
+    def told_of(self, keys: Sequence[str]) -> list[StoredTrial]:
+        """What :meth:`trials` returns, whether it can be or not."""
         slots = self.slots(keys)
         names = ("animal", "session", "trial_id", "n_frames", "fps", "experiment", "video_path")
         columns = (self.column(name, slots) for name in names)
-        found = [
+        return [
             StoredTrial(
                 key=key,
                 slot=slot,
@@ -217,9 +227,6 @@ class Store:
                 keys, slots, *columns, strict=True
             )
         ]
-        for trial in found:
-            self._check(trial)
-        return found
 
     def _check(self, trial: StoredTrial) -> None:
         """Refuse a trial of which the store says what cannot be."""

@@ -50,9 +50,13 @@ CODECS: dict[str | None, Any] = {
 }
 
 
+class DamagedStore(StoreError):
+    """Something in a store cannot be read."""
+
+
 @contextmanager
 def telling_of_damage(what: str) -> Iterator[None]:
-    """Turn what is said to damaged metadata or chunks into a StoreError.
+    """Turn what is said to damaged metadata or chunks into a DamagedStore.
 
     What is not there stays a FileNotFoundError.
     """
@@ -61,7 +65,7 @@ def telling_of_damage(what: str) -> Iterator[None]:
     except DAMAGED as error:
         if isinstance(error, SoupError | FileNotFoundError | NodeTypeValidationError):
             raise
-        raise StoreError(
+        raise DamagedStore(
             f"{what}: the store is damaged here ({str(error) or type(error).__name__:.500}). "
             "Take it from a backup."
         ) from error
