@@ -87,7 +87,7 @@ def local_client(
     Raises
     ------
     ArgumentError
-        If both are given, or there is no such GPU.
+        If both are given, there is no such GPU, or distributed is not installed.
 
     Examples
     --------
@@ -95,8 +95,13 @@ def local_client(
     >>> with local_client(gpus="all") as client:  # doctest: +SKIP
     ...     ds.soup.infer("medium", client=client)
     """
-    import distributed
-
+    try:
+        import distributed
+    except ImportError as error:
+        raise ArgumentError(
+            f"local_client: worker processes need distributed ({error}). Install it with "
+            "pip install 'soupxr[distributed]', or call infer without a client."
+        ) from None
     if workers is not None and gpus is not None:
         raise ArgumentError(expected("gpus", "no workers beside it", gpus, "Give one of the two."))
     numbers = None if gpus is None else _gpu_numbers(gpus)
