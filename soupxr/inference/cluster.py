@@ -71,10 +71,15 @@ def local_client(
     workers: int | None = None, gpus: Literal["all"] | Sequence[int] | None = None
 ) -> Iterator[Any]:
     """Start worker processes for as long as the block lasts; see :func:`soupxr.local_client`."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise ArgumentError(
+            f"local_client: worker processes need distributed ({error}). Install it with "
+            "pip install 'soupxr[distributed]', or call infer without a client."
+        ) from None
     if workers is not None and gpus is not None:
         raise ArgumentError(expected("gpus", "no workers beside it", gpus, "Give one of the two."))
-    import distributed
-
     numbers = None if gpus is None else _gpu_numbers(gpus)
     # Dask gives up a worker for good that it does not find a while after one of its deaths.
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"}):

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -173,6 +174,12 @@ def test_local_workers(new_store, models):
 def test_gpus_that_are_not_there(gpus, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(sx.ArgumentError, match="gpus"), local_client(gpus=gpus):
+        pass
+
+
+def test_without_distributed_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(sx.ArgumentError, match=r"soupxr\[distributed\]"), local_client():
         pass
 
 
