@@ -19,7 +19,7 @@ from soupxr.errors import ArgumentError, IngestError, SoupWarning, VideoError, e
 from soupxr.progress import progress_bar
 from soupxr.schema import check_name, is_storable, is_whole, trial_key
 from soupxr.video import VideoInfo, probe_many
-from soupxr.video.remote import as_root, local_copy, telling_of_remote
+from soupxr.video.remote import as_root, telling_of_remote
 
 __all__ = ["TrialRow", "compile_pattern", "resolve_video", "survey", "survey_files"]
 
@@ -108,8 +108,6 @@ def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
 def resolve_video(data_root: str | os.PathLike[str], relative: str) -> Path:
     """Path of a stored video under ``data_root``, refusing any that would leave it.
 
-    Of one behind a URL, that of a copy on this machine; it is fetched if need be.
-
     Raises
     ------
     ArgumentError
@@ -125,7 +123,7 @@ def resolve_video(data_root: str | os.PathLike[str], relative: str) -> Path:
                 "The store was changed by hand; remove this trial and add it again.",
             )
         )
-    return local_copy(as_root(data_root).joinpath(*pure.parts))
+    return as_root(data_root).joinpath(*pure.parts)
 
 
 def survey(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import xarray as xr
 
@@ -168,7 +167,7 @@ class _Look:
             yield Finding("warning", "leftover", problem, repair=remove)
 
     def _videos(self, trials: Sequence[StoredTrial], known: Fingerprints) -> Iterator[Finding]:
-        root = Path(data_root(self.store))
+        root = data_root(self.store)
         self.counts["videos"] = sum(len(trial.video_paths) for trial in trials)
         with self._bar(self.counts["videos"], "videos", "video") as bar:
             yield from video_findings(root, trials, known, bar.update)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from soupxr.bouts import mask_to_bouts
 from soupxr.dataset import data_root
 from soupxr.errors import ArgumentError, FormatError, expected, listed
 from soupxr.io.chosen import Chosen, choose, new_file
+from soupxr.io.media import named_from
 from soupxr.store import StoredTrial
 
 __all__ = ["NwbRequest", "make"]
@@ -173,11 +173,7 @@ def _videos(trial: StoredTrial, chosen: Chosen, folder: Path) -> Iterator[Any]:
 
     root = data_root(chosen.store)
     for view, path in zip(chosen.store.labels("view"), trial.video_paths, strict=True):
-        video = ingest.resolve_video(root, path)
-        try:
-            named = Path(os.path.relpath(video, folder.resolve())).as_posix()
-        except ValueError:  # another drive of a Windows machine
-            named = video.as_posix()
+        named = named_from(folder.resolve(), ingest.resolve_video(root, path))
         yield ImageSeries(
             name=f"video_{view}",
             description=f"{view} view",

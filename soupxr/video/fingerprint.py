@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from soupxr.video.remote import local_copy
+
 __all__ = ["fingerprint"]
 
 PIECES = 10
@@ -22,9 +24,11 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
     ------
     OSError
         If the file cannot be read.
+    VideoError
+        If it is behind a URL and cannot be fetched.
     """
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    with Path(local_copy(path)).open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         digest.update(str(size).encode())
         last = max(0, size - PIECE_BYTES)

@@ -13,7 +13,7 @@ from soupxr.errors import VideoError
 from soupxr.video import faults
 from soupxr.video.ffmpeg import Ffmpeg, source
 from soupxr.video.packets import PacketTable, frame_rate, read_packets, reason_to_scan
-from soupxr.video.remote import as_root, local_copy
+from soupxr.video.remote import local_copy
 from soupxr.video.timeline import Timeline
 
 __all__ = ["VideoInfo", "count_by_decoding", "probe", "probe_many"]
@@ -115,8 +115,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
     Parameters
     ----------
-    path : path
-        A video file.
+    path : path or URL
+        A video file; a copy of it is fetched if need be, and measured.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     VideoError
         If it is missing, damaged, or no video; the message says which and what to do.
     """
-    name = os.path.abspath(os.fspath(path))
+    name = os.path.abspath(os.fspath(local_copy(path)))
     facts = faults.check_file(name)
     header = _read_header(name)
     packets, complaints = _demux(name, header.codec, facts.st_size)
@@ -205,7 +205,7 @@ def probe_many(
 
 def _probe_or_error(path: str | os.PathLike[str]) -> VideoInfo | VideoError:
     try:
-        return probe(local_copy(as_root(path)))
+        return probe(path)
     except VideoError as error:
         return error
 

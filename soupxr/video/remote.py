@@ -98,7 +98,7 @@ def telling_of_remote(path: Root) -> Iterator[None]:
         ) from error
 
 
-def local_copy(path: Root) -> Path:
+def local_copy(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     """Where a video lies on this machine; one behind a URL is fetched first.
 
     Raises
@@ -108,9 +108,10 @@ def local_copy(path: Root) -> Path:
     """
     if not is_remote(path):
         return path
+    remote = as_root(path)
     try:
-        with telling_of_remote(path):
-            return _CACHE.copy_of(path)
+        with telling_of_remote(remote):
+            return _CACHE.copy_of(remote)
     except FileNotFoundError:
         raise VideoError(f"{path}: expected a video, but there is none.") from None
 

@@ -158,6 +158,29 @@ def test_trials_whose_videos_are_elsewhere_come_out_the_same(new_store, models, 
         )
 
 
+def test_what_needs_only_the_name_of_a_video_fetches_none(new_store, server, cache, tmp_path):
+    new_store(*KEYS, name="here.zarr")
+    _upload(server, tmp_path / "videos")
+    ds = sx.create(tmp_path / "there.zarr", "memory://lab").soup.add_item("M1")
+    first = ds.sel(animal="M1", session="S1", trial_id=1).soup
+    ds = first.annotate(np.zeros((12, 6), np.int8), annotator="Ana")
+    for copy in copies(cache):
+        copy.unlink()
+    file = sx.io.boris.write(ds, tmp_path / "check.boris", annotator="Ana")
+    assert "memory://lab/M1/S1/reach_side_v001.mp4" in file.read_text()
+    assert copies(cache) == []
+
+
+def test_a_store_of_videos_elsewhere_is_looked_over(new_store, server, tmp_path):
+    new_store(*KEYS, name="here.zarr")
+    _upload(server, tmp_path / "videos")
+    ds = sx.create(tmp_path / "there.zarr", "memory://lab").soup.add_item("M1")
+    assert ds.soup.check().ok
+    server.rm("/lab/M1/S1/reach_side_v002.mp4")
+    (found,) = ds.soup.check().errors
+    assert (found.kind, found.trial) == ("video", ("M1", "S1", 2))
+
+
 @pytest.mark.slow
 @pytest.mark.thorough
 def test_videos_and_store_in_a_bucket(new_store, models, s3, tmp_path):

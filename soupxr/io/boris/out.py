@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from soupxr.dataset import data_root
 from soupxr.errors import ArgumentError
 from soupxr.io.boris.placing import UNLABELLED
 from soupxr.io.chosen import Chosen, choose, new_file
+from soupxr.io.media import named_from
 from soupxr.store import StoredTrial
 
 __all__ = ["write"]
@@ -180,11 +180,7 @@ def _variables(trial: StoredTrial, chosen: Chosen) -> dict[str, str]:
 
 def _media(trial: StoredTrial, root: Path, folder: Path) -> list[str]:
     """The trial's videos, from the project's folder where that is possible."""
-    paths = [ingest.resolve_video(root, path) for path in trial.video_paths]
-    try:
-        return [Path(os.path.relpath(path, folder)).as_posix() for path in paths]
-    except ValueError:  # another drive of a Windows machine
-        return [path.as_posix() for path in paths]
+    return [named_from(folder, ingest.resolve_video(root, path)) for path in trial.video_paths]
 
 
 def _events(
