@@ -10,6 +10,7 @@ import click
 import numpy as np
 import xarray as xr
 
+from soupxr.cli.base import together
 from soupxr.cli.kinds import STORE, TRIALS
 from soupxr.errors import ArgumentError
 from soupxr.modes import MODES
@@ -22,7 +23,9 @@ __all__ = [
     "in_mode",
     "in_store",
     "numbers_of",
+    "rest",
     "selection",
+    "whose",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,6 +41,15 @@ in_mode = click.option(
     help="Which networks: fast for first looks, medium for most work, slow for the last per cent.",
 )
 dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done, with counts.")
+
+
+rest = click.option(
+    "--rest",
+    type=click.Choice(["absent", "unlabelled"]),
+    default="absent",
+    show_default=True,
+    help="What a frame is that no bout of its trial covers.",
+)
 
 
 def by_behavior(pairs: Sequence[tuple[str | None, float]], option: str) -> Any:
@@ -155,3 +167,12 @@ def selection(function: F) -> F:
         wrapped = click.option(name, type=kind, multiple=True, help=about)(wrapped)
     result: F = wrapped
     return result
+
+
+#: What is exported.
+whose = together(
+    click.option("--mode", type=click.Choice(list(MODES)), help="Ethograms of this mode."),
+    click.option("--annotator", help="Labels of this annotator."),
+    selection,
+    click.option("--overwrite", is_flag=True, help="Replace files that are there."),
+)

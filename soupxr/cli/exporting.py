@@ -10,18 +10,11 @@ from typing import Any
 import click
 
 from soupxr.cli.base import command, together
-from soupxr.cli.choices import Chosen, in_store, selection
+from soupxr.cli.choices import Chosen, in_store, whose
 from soupxr.errors import ArgumentError, expected
-from soupxr.modes import MODES
 
 __all__ = ["COMMANDS"]
 
-whose = together(
-    click.option("--mode", type=click.Choice(list(MODES)), help="Ethograms of this mode."),
-    click.option("--annotator", help="Labels of this annotator."),
-    selection,
-    click.option("--overwrite", is_flag=True, help="Replace files that are there."),
-)
 NOT_WRITTEN = "What was not written whole is not there."
 
 

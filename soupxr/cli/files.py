@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
 import pandas as pd
 import xarray as xr
 
 from soupxr.cli import exporting, importing
-from soupxr.cli.base import command, group
-from soupxr.cli.choices import Chosen, in_store, selection
+from soupxr.cli.base import command, group, together
+from soupxr.cli.choices import Chosen, in_store, rest, selection, whose
 from soupxr.errors import ArgumentError, expected
-from soupxr.modes import MODES
+from soupxr.files import whole_file
 
 __all__ = ["COMMANDS"]
 
@@ -57,13 +55,7 @@ def export() -> None:
     show_default=True,
     help="Of start and stop in the table.",
 )
-@click.option(
-    "--rest",
-    type=click.Choice(["absent", "unlabelled"]),
-    default="absent",
-    show_default=True,
-    help="What a frame is that no bout of its trial covers.",
-)
+@rest
 @click.option(
     "--trials",
     type=click.Choice(["listed", "selected"]),
@@ -113,19 +105,9 @@ def _read_table(path: str) -> pd.DataFrame:
 # ------------------------------------------------------------------ export
 
 
-def _whose(function: Any) -> Any:
-    """Options and arguments of everything that is exported."""
-    parts: tuple[Callable[[Any], Any], ...] = (
-        click.option("--overwrite", is_flag=True, help="Replace FILE if it is there."),
-        selection,
-        click.option("--annotator", help="Labels of this annotator."),
-        click.option("--mode", type=click.Choice(list(MODES)), help="Ethograms of this mode."),
-        click.argument("file", type=click.Path(dir_okay=False, allow_dash=True)),
-        in_store,
-    )
-    for part in parts:
-        function = part(function)
-    return function
+_exported = together(
+    in_store, click.argument("file", type=click.Path(dir_okay=False, allow_dash=True)), whose
+)
 
 
 @command(
@@ -134,7 +116,7 @@ def _whose(function: Any) -> Any:
     "soupxr export bouts reach.zarr - --annotator Ana --animal M1",
     kept="The file was not written.",
 )
-@_whose
+@_exported
 def bouts(
     store: str,
     file: str,
@@ -150,7 +132,7 @@ def bouts(
     """
     _one_source(mode, annotator)
     ds = _with_results(chosen.open(store), mode)
-    with _whole_file(file, overwrite) as out:
+    with _opened(file, overwrite) as out:
         ds.soup.bouts(mode=mode, annotator=annotator).to_csv(out, index=False)
 
 
@@ -159,7 +141,7 @@ def bouts(
     "soupxr export frames reach.zarr frames.csv --mode fast --probability",
     kept="The file was not written.",
 )
-@_whose
+@_exported
 @click.option("--probability", is_flag=True, help="With --mode: probabilities, too.")
 def frames(
     store: str,
@@ -179,7 +161,7 @@ def frames(
     if probability and mode is None:
         raise click.UsageError("--probability goes with --mode.")
     ds = _with_results(chosen.open(store), mode)
-    with _whole_file(file, overwrite) as out:
+    with _opened(file, overwrite) as out:
         for number, table in enumerate(_frame_tables(ds, mode, annotator, probability)):
             table.to_csv(out, index=False, header=number == 0)
 
@@ -222,37 +204,16 @@ def _frame_tables(
 
 
 @contextmanager
-def _whole_file(file: str, overwrite: bool) -> Iterator[IO[str]]:
-    """Write a file that is there whole or, if anything goes wrong, not at all."""
+def _opened(file: str, overwrite: bool) -> Iterator[IO[str]]:
+    """A file that is there whole or, if anything goes wrong, not at all; or the screen."""
     if file == "-":
         yield sys.stdout
         return
     target = Path(file)
     if target.exists() and not overwrite:
         raise ArgumentError(expected("FILE", "a new file", file, "Give --overwrite to replace it."))
-    with tempfile.NamedTemporaryFile(
-        "w",
-        dir=target.parent,
-        prefix=f".{target.name}.",
-        encoding="utf-8",
-        newline="",
-        delete=False,
-    ) as out:
-        try:
-            yield out
-            out.close()
-            os.chmod(out.name, 0o666 & ~_umask())
-            os.replace(out.name, target)
-        except BaseException:
-            out.close()
-            Path(out.name).unlink(missing_ok=True)
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with whole_file(target) as path, path.open("w", encoding="utf-8", newline="") as out:
+        yield out
 
 
 for one in (labels, *importing.COMMANDS):

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from soupxr.cli.base import command, data_root, together
-from soupxr.cli.choices import in_store
+from soupxr.cli.choices import in_store, rest
 from soupxr.errors import ArgumentError, expected
 from soupxr.modes import MODES
 
@@ -56,13 +56,6 @@ trials = click.option(
 )
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is in the store.")
 experiment = click.option("--experiment", default="", help="Kind of experiment of new trials.")
-rest = click.option(
-    "--rest",
-    type=click.Choice(["absent", "unlabelled"]),
-    default="absent",
-    show_default=True,
-    help="What a frame is that no bout of its trial covers.",
-)
 mode_in = click.option(
     "--mode", type=click.Choice(list(MODES)), help="Mode that their predictions become."
 )
@@ -121,7 +114,7 @@ def table(
     type=click.Choice(["refuse", "close"]),
     default="refuse",
     show_default=True,
-    help="What to do with a START without a STOP: close it at the next START or the end.",
+    help="A START without a STOP: refuse the file, or let it last to the observation's end.",
 )
 @click.option(
     "--points",

@@ -19,12 +19,11 @@ from typing import Any, Literal
 import dask
 
 import soupxr
-from soupxr.errors import ArgumentError, InferenceError, StoreError, expected
+from soupxr.errors import ArgumentError, InferenceError, expected
 from soupxr.inference.deferred import Deferred
 from soupxr.inference.task import Outcome, Task
-from soupxr.inference.trial import forget_models, process
+from soupxr.inference.trial import forget_models, process, record_failure
 from soupxr.inference.versions import VersionMismatch, check_version
-from soupxr.store import Store, TrialResults
 
 __all__ = ["active_client", "local_client", "on_cluster"]
 
@@ -264,11 +263,7 @@ class _Run:
             return None
         self._deferred.done(task.key)
         reason = f"its worker was lost or failed ({type(error).__name__}: {error})"
-        try:
-            TrialResults(Store(task.address), task.plan.mode.name, task.key).fail(reason)
-        except (StoreError, OSError) as unwritable:
-            reason = f"{reason} (and this could not be recorded: {unwritable})"
-        return Outcome(task.key, 0, 0.0, reason)
+        return Outcome(task.key, 0, 0.0, record_failure(task, reason))
 
     def _look_around(self) -> None:
         """Say what is waited for."""

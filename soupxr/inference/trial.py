@@ -39,7 +39,7 @@ from soupxr.store.leases import Held, Lease, take
 from soupxr.video import VideoInfo, VideoReader, lazy_frames, probe
 from soupxr.video.fingerprint import fingerprint
 
-__all__ = ["forget_models", "process"]
+__all__ = ["forget_models", "process", "record_failure"]
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def process(task: Task, report: Report | None = None) -> Outcome:
             with lease:
                 error = _under_lease(task, work, lease)
     except Exception as failure:  # no lease can be had: the store is gone, or cannot be written
-        error = _recorded(task, _reason(failure))
+        error = record_failure(task, _reason(failure))
     return Outcome(
         key=task.key,
         n_frames=work.n_frames,
@@ -99,7 +99,7 @@ def process(task: Task, report: Report | None = None) -> Outcome:
 def _under_lease(task: Task, work: _Work, lease: Lease) -> str | None:
     """Work on the trial that is ours now; say why it failed, or None."""
     if lease.deaths >= MOST_DEATHS:
-        return _recorded(
+        return record_failure(
             task,
             f"{lease.deaths} processes in a row died while they worked on this trial, most likely "
             "for want of memory. Look at the video; on a smaller batch_size it may go well.",
@@ -110,12 +110,12 @@ def _under_lease(task: Task, work: _Work, lease: Lease) -> str | None:
         work.notes.append(f"{overtaken}; this one was left to it")
     except Exception as failure:
         log.debug("trial %s failed", task.key, exc_info=True)
-        return _recorded(task, _reason(failure))
+        return record_failure(task, _reason(failure))
     return None
 
 
-def _recorded(task: Task, reason: str) -> str:
-    """Write down in the store why a trial failed."""
+def record_failure(task: Task, reason: str) -> str:
+    """Write down in the store why a trial failed; returns what is told of it."""
     try:
         TrialResults(Store(task.address), task.plan.mode.name, task.key).fail(reason)
     except (StoreError, OSError) as unwritable:

@@ -128,8 +128,7 @@ class Lease:
         Lost
             If it is not.
         """
-        self._is_lost = self._is_lost or not self.beat()
-        if self._is_lost:
+        if not self.beat():
             raise Lost(
                 f"{self._holder.what}: this process gave no sign of life for a minute, and another "
                 "one went on in its place. Look at what is there, and start again."
