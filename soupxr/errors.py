@@ -6,7 +6,7 @@ with what to do. Catch :class:`SoupError` to catch them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 __all__ = [
     "ArgumentError",
@@ -22,6 +22,7 @@ __all__ = [
     "VideoError",
     "expected",
     "listed",
+    "one_of",
 ]
 
 
@@ -107,3 +108,15 @@ def _shown(came: object) -> str:
 def listed(problems: Iterable[object]) -> str:
     """One problem a line, as the tail of a message that reports several at once."""
     return "".join(f"\n  - {problem}" for problem in problems)
+
+
+def one_of(argument: str, value: object, choices: Collection[object]) -> None:
+    """Refuse a value that is none of those there are.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of them.
+    """
+    if value not in choices:
+        raise ArgumentError(expected(argument, f"one of {', '.join(map(repr, choices))}", value))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from soupxr.dataset import keys_of, store_of
-from soupxr.errors import ArgumentError, expected
+from soupxr.errors import ArgumentError, expected, one_of
 from soupxr.evaluation.decisions import (
     Result,
     current_decision,
@@ -49,9 +49,9 @@ def evaluate(
 ) -> xr.Dataset:
     """Score a mode, or an annotator, against an annotator; see ``ds.soup.evaluate``."""
     store = store_of(ds)
-    _one_of("on", on, ON)
+    one_of("on", on, ON)
     if by is not None:
-        _one_of("by", by, list(GROUPINGS))
+        one_of("by", by, list(GROUPINGS))
     check_overlap(overlap)
     rival = _rival(store, mode)
     truth = label_source(store, annotator=annotator or sole_annotator(store), caller="evaluate")
@@ -300,8 +300,3 @@ def _given_thresholds(thresholds: Thresholds, behaviors: Sequence[str]) -> dict[
 def _no_thresholds(thresholds: Thresholds) -> None:
     if thresholds is not None:
         raise ArgumentError(expected("thresholds", "None for two annotators", thresholds))
-
-
-def _one_of(argument: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ArgumentError(expected(argument, f"one of {', '.join(map(repr, choices))}", value))

@@ -22,7 +22,7 @@ from soupxr.bouts import (
     mask_to_bouts,
 )
 from soupxr.dataset import keys_of, store_of
-from soupxr.errors import ArgumentError, SoupWarning, StoreError, expected, listed
+from soupxr.errors import ArgumentError, SoupWarning, StoreError, expected, listed, one_of
 from soupxr.evaluation.decisions import (
     Result,
     current_decision,
@@ -386,10 +386,8 @@ def _rederive(store: Store, mode: str, key: str, fitted: FittedDecision, *, dry_
 
 def _checked(on: str, minimum_bout: str | int, score: str) -> str | int:
     """Refuse arguments of no use; give the minimum bout back as Python's own number."""
-    if on not in ON:
-        raise ArgumentError(expected("on", f"one of {', '.join(map(repr, ON))}", on))
-    if score not in SCORES:
-        raise ArgumentError(expected("score", f"one of {', '.join(map(repr, SCORES))}", score))
+    one_of("on", on, ON)
+    one_of("score", score, SCORES)
     if minimum_bout in ("labels", "keep"):
         return minimum_bout
     if is_whole(minimum_bout) and int(minimum_bout) >= 0:

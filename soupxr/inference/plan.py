@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from soupxr.errors import ArgumentError, CheckpointError, expected
+from soupxr.errors import ArgumentError, CheckpointError, expected, one_of
 from soupxr.inference.chosen import choose_checkpoints, learnt_from
 from soupxr.inference.decision import DEFAULT_MINIMUM_BOUT, DEFAULT_THRESHOLD, Decision
 from soupxr.inference.numbers import choose_precision
@@ -62,14 +62,14 @@ class Request:
     log: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        _one_of("features", self.features, KEEPS if len(self.stages) > 1 else KEEPS[:2])
-        _one_of("errors", self.errors, ("raise", "warn"))
+        one_of("features", self.features, KEEPS if len(self.stages) > 1 else KEEPS[:2])
+        one_of("errors", self.errors, ("raise", "warn"))
         if self.client is not None and not hasattr(self.client, "scheduler_info"):
             raise ArgumentError(expected("client", "a distributed.Client", self.client))
         if self.preprocessing is not None:
-            _one_of("preprocessing", self.preprocessing, STYLES)
+            one_of("preprocessing", self.preprocessing, STYLES)
         if self.precision is not None:
-            _one_of("precision", self.precision, PRECISIONS)
+            one_of("precision", self.precision, PRECISIONS)
         if self.batch_size != "auto" and not _is_count(self.batch_size, 1):
             raise ArgumentError(expected("batch_size", '"auto" or 1 or more', self.batch_size))
         if not _is_count(self.every, 1):
@@ -307,11 +307,6 @@ def _moments(given: Any) -> Moments:
             )
         )
     return mean, std
-
-
-def _one_of(argument: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ArgumentError(expected(argument, f"one of {', '.join(map(repr, choices))}", value))
 
 
 def _is_count(value: Any, least: int) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import xarray as xr
 
-from soupxr.errors import ArgumentError, expected
+from soupxr.errors import one_of
 from soupxr.io.gather import BehaviorNames, Gathering, Missing
 from soupxr.io.matching import TrialNames
 from soupxr.io.report import ImportReport
@@ -113,12 +113,8 @@ def read(
     from soupxr.io._tables_header import open_table
     from soupxr.io._tables_in import BoutTable, FrameTable
 
-    for name, value, choices in (
-        ("unit", unit, (None, "frame", "second")),
-        ("rest", rest, ("absent", "unlabelled")),
-    ):
-        if value not in choices:
-            raise ArgumentError(expected(name, f"one of {choices}", value))
+    one_of("unit", unit, (None, "frame", "second"))
+    one_of("rest", rest, ("absent", "unlabelled"))
     table = open_table(Path(path), columns or {}, sheet, delimiter)
     gathering = Gathering(
         ds, "table", str(path), behaviors=behaviors, trials=trials, missing=missing

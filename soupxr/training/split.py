@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from soupxr.errors import ArgumentError, expected
+from soupxr.errors import ArgumentError, expected, one_of
 from soupxr.schema import is_whole
 
 __all__ = ["Group", "Split", "TrialSummary", "make_folds", "make_split"]
@@ -166,8 +166,8 @@ def _grouped(
                 "Add and label more trials, or select more of them.",
             )
         )
-    if group is not None and group not in GROUPS:
-        raise ArgumentError(expected("group", f"one of {', '.join(map(repr, GROUPS))}", group))
+    if group is not None:
+        one_of("group", group, GROUPS)
     counts = {by: len({trial.group(by) for trial in trials}) for by in GROUPS}
     by = group or next((by for by in GROUPS if counts[by] >= least), "trial")
     if counts["trial"] < least:

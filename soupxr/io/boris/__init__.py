@@ -17,7 +17,7 @@ from typing import Literal
 
 import xarray as xr
 
-from soupxr.errors import ArgumentError, expected
+from soupxr.errors import ArgumentError, expected, one_of
 from soupxr.io.boris.observation import Observation
 from soupxr.io.gather import BehaviorNames, Gathering, Missing
 from soupxr.io.matching import TrialNames
@@ -100,13 +100,9 @@ def read(
     """
     from soupxr.io.boris.placing import Choices, place
 
-    for name, value, allowed in (
-        ("unpaired", unpaired, ("refuse", "close")),
-        ("points", points, ("frame", "leave")),
-        ("rest", rest, ("absent", "unlabelled")),
-    ):
-        if value not in allowed:
-            raise ArgumentError(expected(name, f"one of {allowed}", value))
+    one_of("unpaired", unpaired, ("refuse", "close"))
+    one_of("points", points, ("frame", "leave"))
+    one_of("rest", rest, ("absent", "unlabelled"))
     paths = _paths(path)
     gathering = Gathering(
         ds,
