@@ -39,8 +39,13 @@ class Tally:
         self._started = time.perf_counter()
 
     def __str__(self) -> str:
-        counts = {"done": self.done, "skipped": self.skipped, "failed": len(self.failed)}
-        return ", ".join(f"{count} {word}" for word, count in counts.items()) + " (trials)"
+        told = (f"{count} {word}" for word, count in self.counts.items())
+        return ", ".join(told) + " (trials)"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials, by what became of them."""
+        return {"done": self.done, "skipped": self.skipped, "failed": len(self.failed)}
 
     @property
     def seconds(self) -> float:
@@ -144,5 +149,4 @@ class RunLog:
 
     def end(self, tally: Tally) -> None:
         """Say how all of it went."""
-        counts = {"done": tally.done, "skipped": tally.skipped, "failed": len(tally.failed)}
-        self.say("end", **counts, frames=tally.frames, seconds=round(tally.seconds, 3))
+        self.say("end", **tally.counts, frames=tally.frames, seconds=round(tally.seconds, 3))

@@ -20,7 +20,7 @@ import xarray as xr
 from soupxr import ingest
 from soupxr.annotation.arrays import behavior_name
 from soupxr.dataset import data_root, keys_of, open_dataset, reopen, store_of
-from soupxr.errors import ArgumentError, FormatError, SoupError, expected, listed
+from soupxr.errors import ArgumentError, FormatError, SoupError, expected, listed, one_of
 from soupxr.io.matching import TrialFinder, TrialNames
 from soupxr.io.report import ImportReport
 from soupxr.io.spans import Rest, Span, paint
@@ -95,8 +95,7 @@ class Gathering:
         trials: TrialNames = None,
         missing: Missing = "refuse",
     ) -> None:
-        if missing not in ("refuse", "leave"):
-            raise ArgumentError(expected("missing", "'refuse' or 'leave'", missing))
+        one_of("missing", missing, ("refuse", "leave"))
         self.ds, self.store, self.form, self.source = ds, store_of(ds), form, source
         self.behaviors = self.store.labels("behavior")
         self.missing = missing
