@@ -113,7 +113,7 @@ def _transitions(mask: Mask, max_gap: float | None) -> npt.NDArray[np.int64]:
     ends = np.zeros_like(begins)
     ends[moment, behavior] = bouts[:, 1]
     stretch = np.cumsum(~labelled)[frames]
-    leads = begins[:-1] * (np.diff(stretch) == 0)[:, np.newaxis]
+    leads = np.where(np.diff(stretch)[:, np.newaxis] == 0, begins[:-1], 0)
     if max_gap is not None:
         leads = leads * (frames[1:, np.newaxis] - ends[:-1] <= max_gap)
     counts: npt.NDArray[np.int64] = leads.T @ begins[1:]
