@@ -105,7 +105,7 @@ def _normalized(counts: xr.DataArray) -> xr.DataArray:
 
 def _transitions(mask: Mask, max_gap: float | None) -> npt.NDArray[np.int64]:
     """Counts (from, to) of one trial; the gap in frames."""
-    labelled = (mask >= 0).all(axis=1)
+    labelled = np.asarray((mask >= 0).all(axis=1))
     behavior, bouts = runs(np.where(labelled[:, np.newaxis], mask, 0).astype(np.int8))
     frames, moment = np.unique(bouts[:, 0], return_inverse=True)
     begins = np.zeros((len(frames), mask.shape[1]), dtype=np.int64)
