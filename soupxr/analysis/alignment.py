@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from soupxr.analysis.cutting import cut_out
 from soupxr.analysis.recorded import FrameRate, Recorded, labels_of, recorded_of
 from soupxr.analysis.tables import ethogram_to_bouts, trial_places
 from soupxr.dataset import LEVELS
@@ -99,9 +99,8 @@ def align(
     read = _read(values, mode, annotator, fps)
     events = _events(read, values, event, mode, annotator, edge, which)
     time = _times(window, _rate(read, rate))
-    cut = _frames(read, events, time)
-    variable = _pick(read, cut) if read.array.chunks is None else _pick_lazily(read, cut)
-    result = xr.DataArray(variable, name=read.array.name, attrs=read.array.attrs)
+    picked = cut_out(read, events.trial, events.frame, time)
+    result = xr.DataArray(picked, name=read.array.name, attrs=read.array.attrs)
     result = result.assign_coords(_coords(read, events))
     return result.assign_coords(time=("time", time, {"units": "s", "long_name": _told(event)}))
 
@@ -113,15 +112,6 @@ class _Events:
     trial: npt.NDArray[np.int64]
     frame: npt.NDArray[np.int64]
     behavior: npt.NDArray[Any] | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Cut:
-    """Which frame of which trial each sample is: (event,), and twice (event, time)."""
-
-    trial: npt.NDArray[np.int64]
-    frame: npt.NDArray[np.int64]
-    inside: npt.NDArray[np.bool_]
 
 
 def _read(
@@ -193,7 +183,7 @@ def _in_order(table: object, read: Recorded, edge: Edge, which: str) -> _Events:
     return _Events(trial[order], frame[order], behavior)
 
 
-# ------------------------------------------------------------------ which frames
+# ------------------------------------------------------------------ which times
 
 
 def _rate(read: Recorded, rate: float | None) -> float:
@@ -218,69 +208,6 @@ def _times(window: tuple[float, float], rate: float) -> npt.NDArray[np.float64]:
     # Rounded to a millionth of a sample, so that 0.3 s at 10 Hz are three samples and not four.
     first, last = (int(np.ceil(round(end * rate, 6))) for end in (left, right))
     return np.arange(first, last) / rate
-
-
-def _frames(read: Recorded, events: _Events, time: npt.NDArray[np.float64]) -> _Cut:
-    steps = np.rint(np.round(time * read.fps[events.trial, np.newaxis], 6)).astype(np.int64)
-    frame = (events.frame - read.first_frame)[:, np.newaxis] + steps
-    inside = (frame >= 0) & (frame < _ends(read)[events.trial, np.newaxis])
-    inside &= read.whole[events.trial, np.newaxis]
-    return _Cut(events.trial, frame, inside)
-
-
-def _ends(read: Recorded) -> npt.NDArray[np.int64]:
-    """Frames that each trial has: padding has none, where the length of trials is known."""
-    length = np.full(read.n_trials, read.array.sizes["frame"], dtype=np.int64)
-    if "n_frames" not in read.about.variables:
-        return length
-    known: npt.NDArray[np.int64] = np.asarray(read.about_trials("n_frames"), dtype=np.int64)
-    return np.minimum(length, known - read.first_frame)
-
-
-# ------------------------------------------------------------------ picking them
-
-
-def _filling(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], float | int]:
-    """What values become that may be missing, and what stands for missing."""
-    if dtype in (np.dtype(np.int8), np.dtype(bool)):
-        return np.dtype(np.int8), -1
-    if dtype.kind in "fc":
-        return dtype, np.nan
-    if dtype.kind in "iu":
-        return np.dtype(np.float64), np.nan
-    raise ArgumentError(expected("values", "numbers", dtype))
-
-
-def _pick(read: Recorded, cut: _Cut) -> xr.Variable:
-    """Trial by trial, and of each no more than the frames around its events."""
-    variable = read.array.variable
-    dtype, missing = _filling(variable.dtype)
-    rest = variable.dims[1 if read.dim is None else 2 :]
-    shape = (*cut.frame.shape, *(variable.sizes[dim] for dim in rest))
-    picked = np.full(shape, missing, dtype=dtype)
-    edges = np.flatnonzero(np.diff(cut.trial, prepend=-1))
-    for start, stop in pairwise([*edges.tolist(), len(cut.trial)]):
-        inside, frame = cut.inside[start:stop], cut.frame[start:stop]
-        if not inside.any():
-            continue
-        first, last = frame[inside].min(), frame[inside].max()
-        place: dict[str, Any] = {} if read.dim is None else {read.dim: int(cut.trial[start])}
-        values = variable.isel(place | {"frame": slice(first, last + 1)}).values
-        # A view: what is assigned to it stands in the whole.
-        picked[start:stop][inside] = values[frame[inside] - first]
-    return xr.Variable(("event", "time", *rest), picked)
-
-
-def _pick_lazily(read: Recorded, cut: _Cut) -> xr.Variable:
-    variable = read.array.variable
-    dtype, missing = _filling(variable.dtype)
-    both = ("event", "time")
-    places = {"frame": xr.Variable(both, np.where(cut.inside, cut.frame, 0))}
-    if read.dim is not None:
-        places[read.dim] = xr.Variable("event", cut.trial)
-    picked = variable.isel(places).transpose(*both, ...).astype(dtype)
-    filled: xr.Variable = picked.where(xr.Variable(both, cut.inside), missing).astype(dtype)
-    return filled
 
 
 # ------------------------------------------------------------------ labelling them

@@ -236,7 +236,12 @@ def _drawn(
     line = hv.Curve((data["time"], data["value"]), time, value, label=name)
     return [
         band.opts(fill_color=color, fill_alpha=0.2, line_alpha=0, backend="bokeh").opts(
-            facecolor=color, alpha=0.2, linewidth=0, backend="matplotlib"
+            # HoloViews has a cycle of its own for both names of the colour.
+            color=color,
+            facecolor=color,
+            alpha=0.2,
+            linewidth=0,
+            backend="matplotlib",
         ),
         line.opts(color=color, line_width=2, backend="bokeh").opts(
             color=color, linewidth=1.4, backend="matplotlib"

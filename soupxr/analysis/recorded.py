@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.int8]
 FrameRate = float | npt.ArrayLike | xr.DataArray
 
 #: Bytes read at once of an array that has no chunks of its own.
-BLOCK = 32 * 2**20
+BLOCK = 4 * 2**20
 SOURCES = {"mode": "ethogram", "annotator": "annotation"}
 
 
@@ -188,11 +188,18 @@ def as_masks(values: npt.NDArray[Any]) -> Mask:
         return values.astype(np.int8)
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), -1, values)
-    if values.dtype.kind not in "iuf" or not np.isin(values, (-1, 0, 1)).all():
+    if values.dtype.kind not in "iuf" or not _are_labels(values):
         came = f"{values.min()} to {values.max()}" if values.dtype.kind in "iuf" else values.dtype
         remedy = "Probabilities need a threshold first."
         raise ArgumentError(expected("labels", "values 1, 0 and -1", came, remedy))
     return values.astype(np.int8, copy=False)
+
+
+def _are_labels(values: npt.NDArray[Any]) -> bool:
+    if not values.size:
+        return True
+    whole = values.dtype.kind != "f" or bool((values == np.rint(values)).all())
+    return whole and bool(values.min() >= -1 and values.max() <= 1)
 
 
 def runs(mask: Mask, value: int = 1) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

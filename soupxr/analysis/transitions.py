@@ -105,16 +105,15 @@ def _normalized(counts: xr.DataArray) -> xr.DataArray:
 
 def _transitions(mask: Mask, max_gap: float | None) -> npt.NDArray[np.int64]:
     """Counts (from, to) of one trial; the gap in frames."""
-    labelled = (mask >= 0).all(axis=1)
-    known = np.where(np.asarray(labelled)[:, np.newaxis], mask, 0)
-    behavior, bouts = runs(known.astype(np.int8))
+    labelled = np.asarray((mask >= 0).all(axis=1))
+    behavior, bouts = runs(np.where(labelled[:, np.newaxis], mask, 0).astype(np.int8))
     frames, moment = np.unique(bouts[:, 0], return_inverse=True)
     begins = np.zeros((len(frames), mask.shape[1]), dtype=np.int64)
     begins[moment, behavior] = 1
     ends = np.zeros_like(begins)
     ends[moment, behavior] = bouts[:, 1]
     stretch = np.cumsum(~labelled)[frames]
-    leads = begins[:-1] * np.equal(stretch[1:], stretch[:-1])[:, np.newaxis]
+    leads = np.where(np.diff(stretch)[:, np.newaxis] == 0, begins[:-1], 0)
     if max_gap is not None:
         leads = leads * (frames[1:, np.newaxis] - ends[:-1] <= max_gap)
     counts: npt.NDArray[np.int64] = leads.T @ begins[1:]

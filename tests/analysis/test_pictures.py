@@ -5,9 +5,10 @@ from __future__ import annotations
 import holoviews as hv
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from soupxr.analysis import align, peri_event_plot, raster
-from soupxr.dashboard.ethogram import save_ethogram
+from soupxr.dashboard.ethogram import behavior_colors, save_ethogram
 from soupxr.errors import ArgumentError, SoupWarning
 
 
@@ -33,6 +34,10 @@ def bars(picture):
 
 def options(picture):
     return hv.Store.lookup_options("bokeh", picture, "plot").kwargs
+
+
+def colors(*behaviors):
+    return behavior_colors(behaviors).values()
 
 
 def test_rows_of_trials_at_their_seconds(labels):
@@ -100,6 +105,14 @@ def test_pictures_can_be_saved_either_way(labels, tmp_path):
         assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
         assert "<html" in (tmp_path / "picture.html").read_text(encoding="utf-8")
     assert save_ethogram(raster(around), tmp_path / "rows.png").exists()
+
+
+def test_bands_have_the_colours_of_their_lines(labels):
+    picture = peri_event_plot(align(labels, "grab", (-0.2, 0.3)))
+    axes = hv.render(picture, backend="matplotlib").axes[0]
+    bands = [tuple(patch.get_facecolor()[0][:3]) for patch in axes.collections]
+    lines = [to_rgb(line.get_color()) for line in axes.lines]
+    assert bands == lines[: len(bands)] == [to_rgb(c) for c in colors("grab", "chew")]
 
 
 def test_nothing_to_draw(labels):
