@@ -54,12 +54,17 @@ INDEXES = {"trial": "trial", "annotator": "annotator"}
 
 
 class Status(IntEnum):
-    """How far a trial has come in a mode; the commit mark, always written last."""
+    """How far a trial has come in a mode; the commit mark, always written last.
+
+    ``DECIDING`` is a complete result whose ethogram is being decided anew: its probabilities are
+    whole, so whoever finds it after a crash can finish it without a network.
+    """
 
     NONE = 0
     FEATURES = 1
     COMPLETE = 2
     FAILED = 3
+    DECIDING = 4
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ VARIABLES: dict[str, Variable] = {
         ("mode", "trial"),
         "int8",
         int(Status.NONE),
-        "0 none, 1 features, 2 complete, 3 failed",
+        "0 none, 1 features, 2 complete, 3 failed, 4 complete but for its ethogram",
         chunks=PER_TRIAL,
         codec="raw",
     ),

@@ -23,7 +23,7 @@ from soupxr.inference.between import Features
 from soupxr.inference.engine import FeatureEngine, choose_device
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing, Statistics
-from soupxr.inference.provenance import Record, features_part, sequence_part
+from soupxr.inference.provenance import Record, differences, features_part, sequence_part
 from soupxr.inference.sequence import class_probabilities
 from soupxr.inference.standing import made_otherwise
 from soupxr.inference.stream import Behind, blocks_of, look_ahead
@@ -147,7 +147,7 @@ class _Work:
         self._open()
         trial = self.store.trial(self.key)
         self.n_frames = trial.n_frames
-        if not self.task.redo and self._is_done(trial):
+        if not self.task.redo and (self._is_done(trial) or self._is_decided(trial)):
             self.report(trial.n_frames)
             return
         if self.plan.feature is None:
@@ -171,6 +171,26 @@ class _Work:
         """Whether another run, or a process that died right after, has done it meanwhile."""
         (mark,) = self.store.statuses(self.plan.mode.name, [trial.slot])
         return made_otherwise(self.store, trial.slot, Status(int(mark)), self.plan) is not None
+
+    def _is_decided(self, trial: StoredTrial) -> bool:
+        """Finish what died while it decided anew; whether that gives what the plan would make."""
+        (mark,) = self.store.statuses(self.plan.mode.name, [trial.slot])
+        part = self.record.sequence
+        if mark != Status.DECIDING or part is None or self.plan.decision is None:
+            return False
+        wanted = self.plan.sequence_identity()
+        same_features = self.plan.feature is None or not differences(
+            part["features"], self.plan.features_identity()
+        )
+        if part["identity"]["sequence_model"] != wanted["sequence_model"] or not same_features:
+            return False
+        row = self.store.mode_index(self.plan.mode.name)
+        probability = self.store.rows("probability", row, trial)
+        # The background comes first; nothing depends on it.
+        ethogram = self.plan.decision(np.pad(probability, ((0, 0), (1, 0))))
+        self.record = replace(self.record, sequence={**part, "identity": wanted})
+        self.results.decide_anew(ethogram, self.record.dump())
+        return True
 
     # -------------------------------------------------------------- features
 
