@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs import BitRound
 
-from soupxr.errors import CheckpointError, SoupError, StoreError
+from soupxr.errors import CheckpointError, SoupError, StoreError, VideoError
 from soupxr.inference.between import Features
 from soupxr.inference.engine import FeatureEngine, choose_device
 from soupxr.inference.plan import ModelFile, Plan
@@ -197,10 +197,7 @@ class _Work:
     def _features_from(self, trial: StoredTrial) -> FeatureStream:
         """Features of the trial's video: stored ones where they are the same, else new ones."""
         paths = [resolve_video(self.root, path) for path in trial.video_paths]
-        try:
-            video = [fingerprint(path) for path in paths]
-        except OSError:
-            video = []  # probe says what is wrong with it
+        video = _fingerprints(paths)
         if not self.redo_features and self._can_reuse(video):
             return self._stored_features(trial)
         infos = [probe(path) for path in paths]
@@ -273,6 +270,11 @@ class _Work:
                 yield np.concatenate([kept.spatial, kept.flow], axis=1)
             if sink is not None:
                 sink.close()
+        if video and _fingerprints([info.path for info in infos]) not in (video, []):
+            raise VideoError(
+                "a video was replaced while it was read, and nobody knows which of the two was "
+                "seen. Call infer again."
+            )
         part = features_part(
             self.plan, video, preprocessing, str(engine.device), self.task.feature_role
         )
@@ -298,6 +300,14 @@ class _Work:
         part = sequence_part(self.plan, self.record.features, self.task.sequence_role)
         self.record = replace(self.record, sequence=part)
         self.results.commit(probability[:, 1:], ethogram, self.record.dump())
+
+
+def _fingerprints(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Fingerprint of each video; none where one cannot be read, and probing says why."""
+    try:
+        return [fingerprint(path) for path in paths]
+    except OSError:
+        return []
 
 
 class _FeatureSink:

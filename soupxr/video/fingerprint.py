@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
+
+from soupxr.video.patience import in_time
 
 __all__ = ["fingerprint"]
 
@@ -21,8 +25,17 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be read, or is none.
+    VideoError
+        If its drive does not answer.
     """
+    return in_time(os.fspath(path), lambda: _fingerprint(path))
+
+
+def _fingerprint(path: str | os.PathLike[str]) -> str:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        # To open a pipe would wait for somebody to write into it.
+        raise OSError(errno.EINVAL, "not a plain file", os.fspath(path))
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         size = file.seek(0, os.SEEK_END)
