@@ -269,6 +269,12 @@ def trial_key(animal: str, session: str, trial_id: int) -> str:
     return f"{animal}/{session}/{int(trial_id)}"
 
 
+def _version() -> str:
+    import soupxr
+
+    return soupxr.__version__
+
+
 def validate(attrs: Mapping[str, Any], arrays: Mapping[str, Any], address: str) -> None:
     """Check that a group is a store of this schema.
 
@@ -292,10 +298,16 @@ def validate(attrs: Mapping[str, Any], arrays: Mapping[str, Any], address: str) 
             f"{address}: expected a soupxr store, but this Zarr group has no soupxr_schema "
             "attribute. Make a store with soupxr.create(...)."
         )
-    if version != SCHEMA_VERSION:
+    if not is_whole(version) or version < SCHEMA_VERSION:
         raise StoreError(
-            f"{address}: expected schema version {SCHEMA_VERSION}, but got {version}. "
-            "Open it with the soupxr that made it, or a newer one."
+            f"{address}: expected schema version {SCHEMA_VERSION}, but got {version!r}, which no "
+            "released soupxr has made. Make the store anew with soupxr.create(...) and add_item."
+        )
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{address}: this store has schema version {version}, of a newer soupxr; soupxr "
+            f"{_version()} expected schema version {SCHEMA_VERSION}, but got {version}. "
+            "Nothing was changed. Run: pip install --upgrade soupxr"
         )
     lacking = [name for name in VARIABLES if name not in arrays]
     if lacking:

@@ -139,7 +139,7 @@ class TrialResults:
         """
         row = self._row()
         self._write("error", row, reason)
-        if self._status(row) != Status.COMPLETE:
+        if self._status(row) not in (Status.COMPLETE, Status.DECIDING):
             self._mark(row, Status.FAILED)
 
     def _finish(self, row: tuple[int, int], length: int) -> None:
