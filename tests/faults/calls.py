@@ -93,7 +93,7 @@ def add(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    if "M1/S1/1" in Store(address_of(folder)).keys():
+    if "M1/S1/1" in Store(address_of(folder)).slot_of_each_key():
         sx.open(address_of(folder)).soup.remove_item("M1")
 
 

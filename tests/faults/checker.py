@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from soupxr.inference.provenance import Record
 from soupxr.schema import FRAME_CHUNK, Status
 from soupxr.store import FittedDecision, ModelRecord, Store, fitted_decision, models
 
-__all__ = ["Holdings", "assert_equal", "assert_nothing_lost", "holdings"]
+__all__ = ["Holdings", "assert_equal", "assert_nothing_lost", "assert_told", "holdings"]
 
 #: How far apart two runs of one network may be.
 TOLERANCE = 1e-6
@@ -55,7 +56,7 @@ class Holdings:
     models: list[ModelRecord] = field(default_factory=list)
 
 
-def holdings(address: str) -> Holdings:
+def holdings(address: str | Path) -> Holdings:
     """Read what counts, and insist that each of it is whole."""
     ds, store = sx.open(address), Store(str(address))
     keys = keys_of(ds)
@@ -159,8 +160,12 @@ def assert_nothing_lost(
                 f"{place} is being decided anew",
             )
             spared.add(place)
+    for place in set(before.deciding) - spared:
+        kept = place in found.deciding or place in found.results
+        assert kept or place[1] not in found.trials, f"{place} was being decided anew, and is lost"
     _each(found.results, before.results, after.results, _same_result, "result", spared)
-    assert len(set(before.results) & set(after.results) - set(found.results)) <= 1
+    lost = set(before.results) & set(after.results) - set(found.results) - set(found.deciding)
+    assert len(lost) <= 1, "more than the one trial that was at work is not done"
     _each(found.features, before.features, after.features, _same_result, "features", set(redone))
     _each(found.decisions, before.decisions, after.decisions, _same, "decision")
     _assert_annotations(found, before, after)
@@ -208,6 +213,11 @@ def _each(found, before, after, same, what, spared=frozenset()) -> None:
             assert fits, f"{what} {place} is neither as it was nor as it should be"
         elif place in after and place not in spared:
             raise AssertionError(f"{what} {place} was lost")
+
+
+def assert_told(problem: Exception, *causes: str) -> None:
+    """A problem names one of these causes."""
+    assert any(cause in str(problem) for cause in causes), problem
 
 
 def assert_equal(found: Holdings, wanted: Holdings) -> None:

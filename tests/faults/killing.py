@@ -14,16 +14,18 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from processes import PROCESSES
 
-__all__ = ["KILLED", "Point", "draw_points", "rehearse", "run_and_kill"]
+__all__ = ["KILLED", "Point", "draw_points", "rehearse", "run_and_kill", "run_to_the_end"]
 
 KILLED = -signal.SIGKILL
-SECONDS = 120
+#: A victim that takes longer hangs, however busy the machine is.
+SECONDS = 600
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHANGES = {"os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 
@@ -123,6 +125,12 @@ def _run(folder: Path, point: Point | None, victim: Victim, arguments: Any) -> t
     return status, counts
 
 
+def run_to_the_end(folder: Path, victim: Victim, *arguments: Any) -> None:
+    """Let a call go through, in a process of its own as its user would make it."""
+    status, _ = _run(folder, None, victim, arguments)
+    assert status == 0, f"it ended with status {status}"
+
+
 def rehearse(folder: Path, victim: Victim, *arguments: Any) -> tuple[int, int]:
     """Let a victim live; return how many changes it makes, and pieces of data it writes."""
     status, counts = _run(folder, None, victim, arguments)
@@ -139,10 +147,7 @@ def draw_points(counts: tuple[int, int], n_points: int, seed: int) -> list[Point
     n_plain = n_points - n_torn
     # One from each stretch of equal length: what is drawn freely leaves gaps.
     edges = [changes * k // n_plain for k in range(n_plain + 1)]
-    plain = [
-        Point(draw.randrange(low, max(low + 1, high)))
-        for low, high in zip(edges, edges[1:], strict=False)
-    ]
+    plain = [Point(draw.randrange(low, max(low + 1, high))) for low, high in pairwise(edges)]
     return [*plain, *torn]
 
 

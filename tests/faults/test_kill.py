@@ -14,6 +14,8 @@ from faults import calls
 from faults.checker import Holdings, assert_equal, assert_nothing_lost, holdings
 from faults.killing import draw_points, rehearse, run_and_kill
 
+pytestmark = pytest.mark.timeout(3600)  # many processes, one after the other
+
 SEED = 20261126
 #: Points at which each call is killed: by default, and in a thorough run.
 POINTS = {
@@ -31,7 +33,7 @@ CASES = [pytest.param(call, few, SEED) for call, (few, _) in POINTS.items()] + [
 
 def read(folder: Path) -> Holdings:
     store = folder / "reach.zarr"
-    return holdings(str(store)) if store.exists() else Holdings()
+    return holdings(store) if store.exists() else Holdings()
 
 
 @pytest.mark.parametrize(("call", "n_points", "seed"), CASES)
