@@ -148,7 +148,8 @@ class SoupAccessor:
         """Table of the trials, one row each.
 
         Columns: animal, session, trial_id, n_frames, fps (Hz), experiment, one per mode with the
-        status (none, features, complete, failed), notes.
+        status (none, features, complete, failed; deciding where new thresholds were being applied
+        when the process ended, which the next call finishes), notes.
         """
         from soupxr import catalog
 

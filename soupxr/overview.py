@@ -185,7 +185,7 @@ def _duration(seconds: float) -> str:
 
 def _progress(counts: Counter[Status]) -> str:
     """Such as ``3 complete, 1 failed``; empty where nothing has been done."""
-    shown = (Status.COMPLETE, Status.FEATURES, Status.FAILED)
+    shown = (Status.COMPLETE, Status.DECIDING, Status.FEATURES, Status.FAILED)
     return ", ".join(f"{counts[one]:,} {one.name.lower()}" for one in shown if counts[one])
 
 

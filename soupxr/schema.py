@@ -64,12 +64,17 @@ INDEXES = {"trial": "trial", "annotator": "annotator"}
 
 
 class Status(IntEnum):
-    """How far a trial has come in a mode; the commit mark, always written last."""
+    """How far a trial has come in a mode; the commit mark, always written last.
+
+    ``DECIDING`` is a complete result whose ethogram is being decided anew: its probabilities are
+    whole, so whoever finds it after a crash can finish it without a network.
+    """
 
     NONE = 0
     FEATURES = 1
     COMPLETE = 2
     FAILED = 3
+    DECIDING = 4
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ VARIABLES: dict[str, Variable] = {
         ("mode", "trial"),
         "int8",
         int(Status.NONE),
-        "0 none, 1 features, 2 complete, 3 failed",
+        "0 none, 1 features, 2 complete, 3 failed, 4 complete but for its ethogram",
         chunks=PER_TRIAL,
         codec="raw",
     ),
@@ -284,6 +289,12 @@ def trial_key(animal: str, session: str, trial_id: int) -> str:
     return f"{animal}/{session}/{int(trial_id)}"
 
 
+def _version() -> str:
+    import soupxr
+
+    return soupxr.__version__
+
+
 def validate(attrs: Mapping[str, Any], arrays: Mapping[str, Any], address: str) -> None:
     """Check that a group is a store of this schema.
 
@@ -307,10 +318,16 @@ def validate(attrs: Mapping[str, Any], arrays: Mapping[str, Any], address: str) 
             f"{address}: expected a soupxr store, but this Zarr group has no soupxr_schema "
             "attribute. Make a store with soupxr.create(...)."
         )
-    if version != SCHEMA_VERSION:
+    if not is_whole(version) or version < SCHEMA_VERSION:
         raise StoreError(
-            f"{address}: expected schema version {SCHEMA_VERSION}, but got {version}. "
-            "Open it with the soupxr that made it, or a newer one."
+            f"{address}: expected schema version {SCHEMA_VERSION}, but got {version!r}, which no "
+            "released soupxr has made. Make the store anew with soupxr.create(...) and add_item."
+        )
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{address}: this store has schema version {version}, of a newer soupxr; soupxr "
+            f"{_version()} expected schema version {SCHEMA_VERSION}, but got {version}. "
+            "Nothing was changed. Run: pip install --upgrade soupxr"
         )
     lacking = [name for name in VARIABLES if name not in arrays]
     if lacking:

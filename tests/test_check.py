@@ -243,6 +243,37 @@ def test_a_failed_trial_is_as_it_should_be(ds):
     assert ds.error.sel(mode="fast").values[2] == "the video is missing"
 
 
+def decide_and_die(ds, key):
+    """Begin to apply new thresholds; the process dies once the ethogram is written."""
+    results = TrialResults(store_of(ds), "fast", key)
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrialResults, "_say", die)
+        with pytest.raises(KeyboardInterrupt):
+            results.decide_anew(np.ones((N, 6), np.int8), results.provenance)
+
+
+def test_thresholds_half_applied_are_a_warning_and_stay(ds):
+    decide_and_die(ds, KEYS[0])
+    before = contents(ds)
+    result = ds.soup.check(videos=False, repair=True)
+    assert told(result) == []
+    assert (KEYS[0], "fast", "result") in told(result, "warning")
+    assert "optimize_thresholds or infer finishes it" in str(result.warnings[0])
+    assert contents(ds) == before
+
+
+def test_thresholds_half_applied_to_damaged_probabilities_are_reset(ds):
+    decide_and_die(ds, KEYS[0])
+    garbage(chunks(ds, "probability")[0])
+    assert errors(ds) == [(KEYS[0], "fast", "result")]
+    ds.soup.check(videos=False, repair=True)
+    assert ds.soup.trials.fast.tolist() == ["none", "complete", "none"]
+
+
 def test_a_run_at_the_same_moment_keeps_what_it_makes(ds, monkeypatch):
     """The trial is made anew between the look and the repair."""
     garbage(chunks(ds, "probability")[0])

@@ -26,6 +26,12 @@ __all__ = ["ModeLook", "Verdict", "statuses_of"]
 
 RESULTS = ("probability", "ethogram")
 DAMAGED = -2
+#: Marks of trials whose probabilities, at least, are whole.
+WITH_PROBABILITIES = (Status.COMPLETE, Status.DECIDING)
+HALF_APPLIED = (
+    "new thresholds are being applied, or were when their process ended; optimize_thresholds or "
+    "infer finishes it, from its probabilities"
+)
 #: How often a repair is made anew where a run changes the trial at the same moment.
 ATTEMPTS = 3
 
@@ -97,6 +103,8 @@ class ModeLook:
             yield Finding("error", "features", problem, named, self.mode, repair)
         for problem in verdict.left:
             yield Finding("warning", "leftover", problem, named, self.mode, repair)
+        if verdict.status == Status.DECIDING and not verdict.broken:
+            yield Finding("warning", "result", HALF_APPLIED, named, self.mode)
 
     def look(self, trial: StoredTrial, status: int) -> Verdict:
         """Look at one trial that is marked so."""
@@ -145,14 +153,17 @@ class ModeLook:
             verdict.broken.append("is marked as failed, but nothing says why")
         elif verdict.provenance is None:
             pass  # told already
-        elif status == Status.COMPLETE and record.sequence is None:
+        elif status in WITH_PROBABILITIES and record.sequence is None:
             verdict.broken.append("is marked as complete, but nothing says how it came about")
         elif status == Status.FEATURES and _kept(record) is None:
             verdict.broken.append("is marked as having features, but nothing vouches for them")
 
     def _results(self, trial: StoredTrial, verdict: Verdict) -> None:
-        complete = verdict.status == Status.COMPLETE
         for name in RESULTS:
+            # While it is decided anew, an ethogram may be of both decisions.
+            complete = verdict.status == Status.COMPLETE or (
+                verdict.status == Status.DECIDING and name == "probability"
+            )
             array, place = self.store.arrays[name], (self._row, trial.slot)
             if not complete and not self._on_disk(array, place):
                 continue

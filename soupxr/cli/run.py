@@ -206,7 +206,9 @@ def _outlook(
 ) -> None:
     """Say what infer would do."""
     table = ds.soup.trials
-    done = table[mode].isin(["features", "complete"] if only == "features" else ["complete"])
+    done = table[mode].isin(
+        ["features", "complete", "deciding"] if only == "features" else ["complete"]
+    )
     # A complete trial that could not be redone, as was asked, is tried again.
     redo = (ds["error"].sel(mode=mode) != "").values & (table[mode] == "complete")
     todo = table if overwrite else table[~done | redo]

@@ -21,6 +21,7 @@ from typing import Any
 import panel as pn
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
+from bokeh.server.views.ws import WSHandler
 from panel.io.application import build_applications
 from panel.io.resources import LOCAL_DIST
 from tornado.httpserver import HTTPServer
@@ -42,6 +43,8 @@ MakePage = Callable[[], pn.viewable.Viewable]
 UNUSED_MS, CHECK_MS = 20_000, 5_000
 #: Seconds after which a browser that does not answer any more counts as gone.
 PING_S = 15.0
+#: For what pages said last, when the server ends (s).
+LAST_WORDS_S = 5.0
 #: A form with a password is all that is ever posted; everything else goes over the websocket.
 POST_BYTES = 64 * 1024
 
@@ -158,6 +161,9 @@ class Server:
         # Websockets are none of them: a page that is open sees that its server is gone.
         for stream in list(guard.streams):
             stream.close()
+        # What pages said before is seen to its end; to break that off would be logged as an error.
+        if last := _messages():
+            await asyncio.wait(last, timeout=LAST_WORDS_S)
 
     async def _end_sessions(self) -> None:
         assert self._app is not None
@@ -302,6 +308,12 @@ def _page(make_page: MakePage) -> pn.viewable.Viewable:
         log.exception("A page could not be made")
         told = str(error) if isinstance(error, SoupError) else "The server's log says more."
         return pn.pane.HTML(FAILED.format(escape(told)), sizing_mode="stretch_width")
+
+
+def _messages() -> set[asyncio.Task[Any]]:
+    """What pages said, and what is still being done about it."""
+    name = WSHandler.on_message.__qualname__
+    return {t for t in asyncio.all_tasks() if getattr(t.get_coro(), "__qualname__", "") == name}
 
 
 def _log_request(handler: RequestHandler) -> None:

@@ -44,12 +44,21 @@ class Result:
         How the result came about.
     is_complete : bool
         Whether there is a whole result.
+    is_deciding : bool
+        Whether there is one but for its ethogram: who was about to decide it anew was killed, or
+        is still at it.
     """
 
     trial: StoredTrial
     mode: str
     record: Record
     is_complete: bool
+    is_deciding: bool = False
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether its probabilities are whole."""
+        return self.is_complete or self.is_deciding
 
     @property
     def sequence_model(self) -> str | None:
@@ -101,7 +110,13 @@ def results_of(store: Store, mode: str, trials: Sequence[StoredTrial]) -> dict[s
     slots = [trial.slot for trial in trials]
     texts, marks = store.provenances(mode, slots), store.statuses(mode, slots)
     return {
-        trial.key: Result(trial, mode, Record.parse(text), int(mark) == Status.COMPLETE)
+        trial.key: Result(
+            trial,
+            mode,
+            Record.parse(text),
+            is_complete=int(mark) == Status.COMPLETE,
+            is_deciding=int(mark) == Status.DECIDING,
+        )
         for trial, text, mark in zip(trials, texts, marks, strict=True)
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,11 +47,15 @@ from soupxr.store import (
     models,
     set_decision,
 )
+from soupxr.store.leases import Held, of_trial, take
 
 __all__ = ["optimize_thresholds"]
 
 ON = ("held-out", "out-of-fold", "validation", "all")
 SCORES = ("f1", "informedness")
+#: How long trials that other processes are at work on are waited for, and between two looks (s).
+WAIT_S = 10.0
+LOOK_S = 0.2
 #: How the store names what was fitted on.
 FITTED_ON = {"out-of-fold": "out of fold", "validation": "validation", "all": "all"}
 
@@ -126,7 +131,7 @@ def optimize_thresholds(
 
 def _sequence_model(store: Store, mode: str, results: Iterable[Result]) -> str:
     """The one sequence model that all results of the selection come from."""
-    complete = [result for result in results if result.is_complete]
+    complete = [result for result in results if result.has_probabilities]
     made_by = Counter(result.sequence_model or "unknown" for result in complete)
     if len(made_by) > 1:
         raise ArgumentError(
@@ -184,7 +189,7 @@ def _samples(
 def _probability(store: Store, folds: OutOfFold, kind: str, result: Result) -> Probability | None:
     if kind == "out-of-fold":
         return folds.read(result.trial)
-    wanted = result.is_complete and (kind == "all" or result.was_validated_on)
+    wanted = result.has_probabilities and (kind == "all" or result.was_validated_on)
     return result.probability(store) if wanted else None
 
 
@@ -192,7 +197,7 @@ def _most_common(
     store: Store, mode: str, behaviors: Sequence[str], results: Iterable[Result]
 ) -> Decision:
     """The decision in force, by which most ethograms of the selection were made."""
-    made_by = Counter(result.decision(behaviors) for result in results if result.is_complete)
+    made_by = Counter(result.decision(behaviors) for result in results if result.has_probabilities)
     known = [decision for decision, _ in made_by.most_common() if decision is not None]
     if known:
         return known[0]
@@ -345,14 +350,28 @@ def _apply(
     """Derive the ethograms of all complete trials anew; say how many were made otherwise."""
     store = Store(address)
     changed, notes = 0, []
-    for result in results:
+    waiting = [
+        result.trial.key
+        for result in results
         # A result that could not be redone is about to be redone; its error must stay to say so.
-        if not result.is_complete or store.error(mode, result.trial.slot):
-            continue
-        try:
-            changed += _rederive(store, mode, result.trial.key, fitted, dry_run=dry_run)
-        except StoreError as passed_by:
-            notes.append(passed_by)
+        if result.is_deciding or (result.is_complete and not store.error(mode, result.trial.slot))
+    ]
+    until = time.monotonic() + WAIT_S
+    while waiting:
+        held = []
+        for key in waiting:
+            try:
+                changed += _rederive(store, mode, key, fitted, dry_run=dry_run)
+            except _InUse as in_use:
+                held.append(in_use)
+            except StoreError as passed_by:
+                notes.append(passed_by)
+        if time.monotonic() > until:
+            notes += held
+            break
+        waiting = [in_use.key for in_use in held]
+        if waiting:
+            time.sleep(LOOK_S)
     if notes:
         warnings.warn(
             "some ethograms were left as they are:" + listed(notes), SoupWarning, stacklevel=4
@@ -360,25 +379,66 @@ def _apply(
     return changed
 
 
+class _InUse(StoreError):
+    """Another process is at work on a trial."""
+
+    def __init__(self, key: str, who: str) -> None:
+        super().__init__(f"{key}: {who} is at work on it; call this again when that is done")
+        self.key = key
+
+
 def _rederive(store: Store, mode: str, key: str, fitted: FittedDecision, *, dry_run: bool) -> bool:
-    """Derive one trial's ethogram anew from its probabilities, where it was made otherwise."""
-    # Made before the provenance is read: it is what notices another process from here on.
-    writer = TrialResults(store, mode, key)
-    (result,) = results_of(store, mode, [store.trial(key)]).values()
-    part = result.record.sequence
-    if not result.is_complete or part is None or result.sequence_model != fitted.sequence_model:
-        return False
-    behaviors = list(fitted.thresholds)
-    decision = decision_from(list(fitted.thresholds.values()), list(fitted.minimum_bout.values()))
-    wanted = identity(decision, behaviors)
-    if not differences(part["identity"], wanted):
+    """Derive one trial's ethogram anew from its probabilities, where it was made otherwise.
+
+    Raises
+    ------
+    _InUse
+        If another process is at work on the trial.
+    """
+    if not _is_due(store, mode, key, fitted):
         return False
     if dry_run:
         return True
-    probability = result.probability(store)
-    record = replace(result.record, sequence={**part, "identity": {**part["identity"], **wanted}})
-    writer.commit(probability, decide(decision, probability), record.dump())
+    # Inference holds the same: of two that write one trial at once, each could spoil the other's.
+    lease = take(store.address, of_trial(mode, key))
+    if isinstance(lease, Held):
+        raise _InUse(key, lease.who)
+    with lease:
+        # Made before the provenance is read: it is what notices another process from here on.
+        writer = TrialResults(store, mode, key)
+        due = _is_due(store, mode, key, fitted)
+        if due is None:
+            return False
+        result, part = due
+        wanted = _identity(fitted)
+        probability = result.probability(store)
+        sequence = {**part, "identity": {**part["identity"], **wanted}}
+        record = replace(result.record, sequence=sequence)
+        writer.decide_anew(decide(_decision(fitted), probability), record.dump())
     return True
+
+
+def _is_due(
+    store: Store, mode: str, key: str, fitted: FittedDecision
+) -> tuple[Result, dict[str, Any]] | None:
+    """A trial's result and how its ethogram was made, if that is to be decided anew."""
+    (result,) = results_of(store, mode, [store.trial(key)]).values()
+    part = result.record.sequence
+    if part is None or result.sequence_model != fitted.sequence_model:
+        return None
+    if result.is_deciding or (
+        result.is_complete and differences(part["identity"], _identity(fitted))
+    ):
+        return result, part
+    return None
+
+
+def _decision(fitted: FittedDecision) -> Decision:
+    return decision_from(list(fitted.thresholds.values()), list(fitted.minimum_bout.values()))
+
+
+def _identity(fitted: FittedDecision) -> dict[str, Any]:
+    return identity(_decision(fitted), list(fitted.thresholds))
 
 
 # ------------------------------------------------------------------ arguments

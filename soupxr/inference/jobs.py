@@ -15,6 +15,7 @@ from soupxr.inference.task import Task
 from soupxr.options import get_option
 from soupxr.schema import Status
 from soupxr.store import Store, StoredTrial
+from soupxr.store.leases import of_trial, taken
 from soupxr.video.remote import is_remote
 
 __all__ = ["Jobs"]
@@ -64,6 +65,19 @@ class Jobs:
             feature_role=planned.feature_roles.of(trial.key),
             sequence_role=planned.sequence_roles.of(trial.key),
         )
+
+    def put_last_what_is_taken(self) -> None:
+        """Begin with trials that nobody is at, and that nobody has died over.
+
+        Others are most likely done by then. And where a trial is deadly, each run does all others
+        before it.
+        """
+        work = {of_trial(self.mode, task.key): task for task in self.tasks}
+        late = taken(self.store.address, work)
+        self.tasks = [
+            *(task for what, task in work.items() if what not in late),
+            *(task for what, task in work.items() if what in late),
+        ]
 
     def warn_of_changes(self) -> None:
         """Tell, once, of trials whose results another request made."""

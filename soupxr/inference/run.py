@@ -51,6 +51,8 @@ def _jobs(ds: xr.Dataset, mode: str, request: Request) -> Jobs:
     for trial, mark in zip(trials, marks, strict=True):
         experiment = trial.experiment if _uses_defaults(request) else ""
         jobs.consider(trial, Status(int(mark)), plan_for(experiment))
+    if jobs.tasks:
+        jobs.put_last_what_is_taken()
     return jobs
 
 

@@ -18,12 +18,12 @@ import numpy.typing as npt
 from numcodecs import BitRound
 
 from soupxr.dataset import data_root
-from soupxr.errors import CheckpointError, SoupError, StoreError
+from soupxr.errors import CheckpointError, SoupError, StoreError, VideoError
 from soupxr.inference.between import Features
 from soupxr.inference.engine import FeatureEngine, choose_device
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing, Statistics
-from soupxr.inference.provenance import Record, features_part, sequence_part
+from soupxr.inference.provenance import Record, differences, features_part, sequence_part
 from soupxr.inference.sequence import class_probabilities
 from soupxr.inference.standing import made_otherwise
 from soupxr.inference.stream import Behind, blocks_of, look_ahead
@@ -35,7 +35,7 @@ from soupxr.models.tgmj import TGMJ
 from soupxr.models.two_stream import HiddenTwoStream
 from soupxr.schema import FEATURE_CHUNK, Status
 from soupxr.store import Overtaken, Store, StoredTrial, TrialResults, correct_trial
-from soupxr.store.leases import Held, Lease, take
+from soupxr.store.leases import Held, Lease, of_trial, take
 from soupxr.video import VideoInfo, VideoReader, lazy_frames, probe
 from soupxr.video.fingerprint import fingerprint
 
@@ -77,7 +77,7 @@ def process(task: Task, report: Report | None = None) -> Outcome:
     work = _Work(task, report or (lambda _: None))
     held, error = None, None
     try:
-        lease = take(task.address, f"{task.plan.mode.name} of {task.key}", task.dead)
+        lease = take(task.address, of_trial(task.plan.mode.name, task.key), task.dead)
         if isinstance(lease, Held):
             held = lease
         else:
@@ -146,7 +146,7 @@ class _Work:
         self._open()
         trial = self.store.trial(self.key)
         self.n_frames = trial.n_frames
-        if not self.task.redo and self._is_done(trial):
+        if not self.task.redo and (self._is_done(trial) or self._is_decided(trial)):
             self.report(trial.n_frames)
             return
         if self.plan.feature is None:
@@ -171,16 +171,33 @@ class _Work:
         (mark,) = self.store.statuses(self.plan.mode.name, [trial.slot])
         return made_otherwise(self.store, trial.slot, Status(int(mark)), self.plan) is not None
 
+    def _is_decided(self, trial: StoredTrial) -> bool:
+        """Finish what died while it decided anew; whether that gives what the plan would make."""
+        (mark,) = self.store.statuses(self.plan.mode.name, [trial.slot])
+        part = self.record.sequence
+        if mark != Status.DECIDING or part is None or self.plan.decision is None:
+            return False
+        wanted = self.plan.sequence_identity()
+        same_features = self.plan.feature is None or not differences(
+            part["features"], self.plan.features_identity()
+        )
+        if part["identity"]["sequence_model"] != wanted["sequence_model"] or not same_features:
+            return False
+        row = self.store.mode_index(self.plan.mode.name)
+        probability = self.store.rows("probability", row, trial)
+        # The background comes first; nothing depends on it.
+        ethogram = self.plan.decision(np.pad(probability, ((0, 0), (1, 0))))
+        self.record = replace(self.record, sequence={**part, "identity": wanted})
+        self.results.decide_anew(ethogram, self.record.dump())
+        return True
+
     # -------------------------------------------------------------- features
 
     def _features_from(self, trial: StoredTrial) -> FeatureStream:
         """Features of the trial's video: stored ones where they are the same, else new ones."""
         root = data_root(self.store, self.task.data_root)
         paths = [resolve_video(root, path) for path in trial.video_paths]
-        try:
-            video = [fingerprint(path) for path in paths]
-        except OSError:
-            video = []  # probe says what is wrong with it
+        video = _fingerprints(paths)
         if not self.redo_features and self._can_reuse(video):
             return self._stored_features(trial)
         infos = [probe(path) for path in paths]
@@ -253,6 +270,11 @@ class _Work:
                 yield np.concatenate([kept.spatial, kept.flow], axis=1)
             if sink is not None:
                 sink.close()
+        if video and _fingerprints([info.path for info in infos]) not in (video, []):
+            raise VideoError(
+                "a video was replaced while it was read, and nobody knows which of the two was "
+                "seen. Call infer again."
+            )
         part = features_part(
             self.plan, video, preprocessing, str(engine.device), self.task.feature_role
         )
@@ -278,6 +300,14 @@ class _Work:
         part = sequence_part(self.plan, self.record.features, self.task.sequence_role)
         self.record = replace(self.record, sequence=part)
         self.results.commit(probability[:, 1:], ethogram, self.record.dump())
+
+
+def _fingerprints(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Fingerprint of each video; none where one cannot be read, and probing says why."""
+    try:
+        return [fingerprint(path) for path in paths]
+    except OSError:
+        return []
 
 
 class _FeatureSink:

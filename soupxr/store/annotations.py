@@ -17,7 +17,7 @@ from soupxr.store.address import exclusive, is_url
 from soupxr.store.direct import slots_with_labels, texts, trial_rows
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.permission import telling_of_permission
-from soupxr.store.zarrs import Array, array_of, open_group, write
+from soupxr.store.zarrs import Array, array_of, open_group, resize, write
 
 __all__ = [
     "Conflict",
@@ -281,7 +281,7 @@ def _make_room(table: _Table, row: int) -> None:
     """Make an empty row for a new annotator."""
     annotation = table.annotation
     if annotation.shape[0] == row:
-        annotation.resize((row + 1, *annotation.shape[1:]))
+        resize(annotation, (row + 1, *annotation.shape[1:]))
     elif is_url(table.address):
         write(annotation, slice(row, None), annotation.fill_value)
     else:
@@ -308,4 +308,4 @@ def _append_label(array: Array, label: str) -> None:
     longer: Any = array.metadata.update_shape((size + 1,))
     ahead: Array = zarr.Array(dataclasses.replace(array.async_array, metadata=longer))
     write(ahead, size, label)
-    array.resize((size + 1,))
+    resize(array, (size + 1,))

@@ -18,7 +18,7 @@ from soupxr.ingest import compile_pattern
 from soupxr.modes import BEHAVIORS, MODES
 from soupxr.store.address import is_url, store_address
 from soupxr.store.objects import telling_of_objects, zarr_store
-from soupxr.store.zarrs import array_of, make_array, open_group, write
+from soupxr.store.zarrs import array_of, make_array, open_group, telling_of_disk, write
 from soupxr.video.remote import as_root, is_remote, telling_of_remote
 
 
@@ -80,17 +80,18 @@ def _create_whole(path: Path, labels: Mapping[str, Sequence[str]], attrs: dict[s
             f"{path}: expected no file or folder of this name, but there is one. "
             "Open it with soupxr.open(...), or choose another name."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        unfinished = workplace / path.name
-        _fill_new(str(unfinished), labels, attrs)
+    with telling_of_disk(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
-            os.rename(unfinished, path)
-        except OSError:
-            raise StoreError(f"{path}: another process made a store here meanwhile.") from None
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+            unfinished = workplace / path.name
+            _fill_new(str(unfinished), labels, attrs)
+            try:
+                os.rename(unfinished, path)
+            except OSError:
+                raise StoreError(f"{path}: another process made a store here meanwhile.") from None
+        finally:
+            shutil.rmtree(workplace, ignore_errors=True)
 
 
 def _create_in_place(

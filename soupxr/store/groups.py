@@ -8,7 +8,7 @@ from typing import Any
 from soupxr.schema import Variable
 from soupxr.store.address import exclusive
 from soupxr.store.lookup import Store
-from soupxr.store.zarrs import dims_of, make_array, open_group
+from soupxr.store.zarrs import dims_of, make_array, open_group, telling_of_disk
 
 __all__ = ["require_group"]
 
@@ -41,8 +41,9 @@ def require_group(
         for name in ("ethogram", "annotation"):
             array = store.arrays[name]
             known |= dict(zip(dims_of(array), array.shape, strict=True))
-        group = open_group(address).require_group(path)
-        group.attrs.update(attributes or {})
-        for name, variable in variables.items():
-            if name not in group:
-                make_array(group, name, variable, known)
+        with telling_of_disk(address):
+            group = open_group(address).require_group(path)
+            group.attrs.update(attributes or {})
+            for name, variable in variables.items():
+                if name not in group:
+                    make_array(group, name, variable, known)

@@ -20,7 +20,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -30,7 +30,7 @@ import psutil
 from soupxr.errors import StoreError
 from soupxr.store.notes import Notes, notes_of
 
-__all__ = ["PATIENCE_S", "Held", "Lease", "Lost", "take", "waiting_for"]
+__all__ = ["PATIENCE_S", "Held", "Lease", "Lost", "of_trial", "take", "taken", "waiting_for"]
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,12 @@ class Holder:
     def is_gone(self) -> bool:
         """Whether it is known to be dead: of this machine, and its process is not there."""
         return self.machine == _machine() and not psutil.pid_exists(self.pid)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether this process gave it back but could not say so, the store being away."""
+        is_ours = self.machine == _machine() and self.pid == os.getpid()
+        return is_ours and not _HEART.knows(self.token)
 
     def __str__(self) -> str:
         return f"{self.user} on {self.host} (process {self.pid})"
@@ -151,9 +157,10 @@ class Lease:
         _HEART.drop(self)
         with self._writing:
             if not self._is_lost:
-                # A lease that stays behind is taken over a minute later; work is not lost by it.
+                # One that stays behind is taken over later; work is not lost by it.
                 with suppress(OSError, StoreError):
                     self._notes.remove(self._name, self._holder.dump())
+        _HEART.forget(self._holder.token)
 
 
 class _Heart:
@@ -162,7 +169,21 @@ class _Heart:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._leases: set[Lease] = set()
+        self._tokens: set[str] = set()
         self._beats = False
+
+    def learn(self, token: str) -> None:
+        """Know who of this process holds, or is about to."""
+        with self._changed:
+            self._tokens.add(token)
+
+    def forget(self, token: str) -> None:
+        with self._changed:
+            self._tokens.discard(token)
+
+    def knows(self, token: str) -> bool:
+        with self._changed:
+            return token in self._tokens
 
     def add(self, lease: Lease) -> None:
         with self._changed:
@@ -217,19 +238,52 @@ def take(address: str, what: str, dead: str | None = None) -> Lease | Held:
     """
     notes, name = notes_of(address), _name(what)
     me = _me(what)
+    _HEART.learn(me.token)
+    try:
+        got = _take(notes, name, me, dead)
+    except BaseException:
+        _HEART.forget(me.token)
+        raise
+    if isinstance(got, Held):
+        _HEART.forget(me.token)
+        return got
+    return Lease(notes, name, got)
+
+
+def _take(notes: Notes, name: str, me: Holder, dead: str | None) -> Holder | Held:
+    """Write down who holds a lease from now on, or say who does."""
     while not notes.create(name, me.dump()):
         found = notes.read(name)
         if found is None:
             continue  # given back meanwhile
         holder = _parse(found)
-        if found == dead or (holder is not None and holder.is_gone):
-            deaths = 1 + (0 if holder is None else holder.deaths)
+        deaths = 0 if holder is None else holder.deaths
+        if holder is not None and holder.is_left:
             me = replace(me, deaths=deaths)
-            if notes.replace(name, found, me.dump()):
-                break
+        elif found == dead or (holder is not None and holder.is_gone):
+            me = replace(me, deaths=deaths + 1)
         else:
             return Held(found, "somebody" if holder is None else str(holder))
-    return Lease(notes, name, me)
+        if notes.replace(name, found, me.dump()):
+            break
+    return me
+
+
+def of_trial(mode: str, key: str) -> str:
+    """Name of the work on a trial's result."""
+    return f"{mode} of {key}"
+
+
+def taken(address: str, whats: Collection[str]) -> set[str]:
+    """Those of some pieces of work that somebody is at, or has died over.
+
+    Raises
+    ------
+    StoreError
+        If that cannot be read.
+    """
+    names = notes_of(address).names()
+    return {what for what in whats if _name(what) in names}
 
 
 @contextmanager

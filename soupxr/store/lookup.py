@@ -321,8 +321,11 @@ def _listed(folder: Path) -> set[str]:
 
 
 def _holds_chunks(folder: Path) -> bool:
-    """Whether a trial has chunks of frames, and not only the empty folders of some."""
-    return any(_listed(folder / name) for name in _listed(folder))
+    """Whether a trial has chunks of frames.
+
+    There may be empty folders of some, and a piece of one that a killed process had begun.
+    """
+    return any(chunk.isdecimal() for name in _listed(folder) for chunk in _listed(folder / name))
 
 
 def _read_marks(folder: Path, slots: Sequence[int]) -> npt.NDArray[np.int8]:

@@ -12,7 +12,7 @@ from soupxr.ingest import TrialRow
 from soupxr.schema import Status
 from soupxr.store.address import Check, exclusive
 from soupxr.store.lookup import Store
-from soupxr.store.zarrs import as_column, axis_of, dims_of, write
+from soupxr.store.zarrs import as_column, axis_of, dims_of, resize, write
 
 
 def add_trials(
@@ -118,9 +118,9 @@ def correct_trial(address: str, key: str, n_frames: int, fps: float) -> None:
         trial = store.trial(key)
         if (trial.n_frames, trial.fps) == (n_frames, fps):
             return  # another process has corrected it
+        _void(store, trial.slot)
         for mode in store.modes:
             row = (store.mode_index(mode), trial.slot)
-            write(store.arrays["status"], row, int(Status.NONE))
             for name in ("provenance", "error", "probability", "ethogram"):
                 write(store.arrays[name], row, store.arrays[name].fill_value)
             for array in store.features(mode).values():
@@ -131,8 +131,16 @@ def correct_trial(address: str, key: str, n_frames: int, fps: float) -> None:
                 write(array, trial.slot, array.fill_value)
         _grow(store, "frame", n_frames)
         write(store.arrays["fps"], trial.slot, fps)
-        # Last: it is what tells that a correction is due.
+        # It is what tells that a correction is due.
         write(store.arrays["n_frames"], trial.slot, n_frames)
+        # Again: who committed a result of the old video up to now has not noticed; later ones do.
+        _void(store, trial.slot)
+
+
+def _void(store: Store, slot: int) -> None:
+    """Declare that a trial has no result in any mode."""
+    for mode in store.modes:
+        write(store.arrays["status"], (store.mode_index(mode), slot), int(Status.NONE))
 
 
 def _grow(store: Store, dim: str, size: int, but: str | None = None) -> None:
@@ -140,4 +148,4 @@ def _grow(store: Store, dim: str, size: int, but: str | None = None) -> None:
     for array in store.arrays_along(dim):
         axis = axis_of(array, dim)
         if array.shape[axis] < size and array.basename != but:
-            array.resize((*array.shape[:axis], size, *array.shape[axis + 1 :]))
+            resize(array, (*array.shape[:axis], size, *array.shape[axis + 1 :]))

@@ -13,7 +13,7 @@ import zarr
 
 from soupxr.store.address import exclusive, is_url
 from soupxr.store.lookup import Store
-from soupxr.store.zarrs import open_group, telling_of_damage
+from soupxr.store.zarrs import open_group, telling_of_damage, telling_of_disk
 
 __all__ = [
     "FittedDecision",
@@ -99,7 +99,7 @@ def models(store: Store) -> list[ModelRecord]:
 def add_model(address: str, record: ModelRecord) -> None:
     """Let a store know a model; from now on it is the default of its mode and kind."""
     row = dataclasses.asdict(record) | {"path": _portable(address, record.path)}
-    with exclusive(address):
+    with exclusive(address), telling_of_disk(address):
         group = _group(address)
         known = [old for old in _list(group, KNOWN) if old["path"] != row["path"]]
         group.attrs[KNOWN] = [*known, row]
@@ -114,7 +114,7 @@ def fitted_decision(store: Store, mode: str) -> FittedDecision | None:
 
 def set_decision(address: str, mode: str, decision: FittedDecision) -> None:
     """Keep thresholds that were fitted for a mode."""
-    with exclusive(address):
+    with exclusive(address), telling_of_disk(address):
         group = _group(address)
         known: Any = group.attrs.get(DECISIONS, {})
         group.attrs[DECISIONS] = {**known, mode: dataclasses.asdict(decision)}

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from soupxr.errors import StoreError
 from soupxr.store.objects import bucket, is_object_store, telling_of_objects
+from soupxr.store.zarrs import unwritable
 
 __all__ = ["Notes", "notes_of"]
 
@@ -25,6 +26,9 @@ AS_GROUP = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}
 
 class Notes(Protocol):
     """Texts by name; of several processes that want the same change, one makes it."""
+
+    def names(self) -> frozenset[str]:
+        """Names of all texts, and perhaps of what else lies beside them."""
 
     def create(self, name: str, text: str) -> bool:
         """Write a text; False where there is one of this name."""
@@ -63,6 +67,14 @@ class _Files:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def names(self) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(self._folder))
+        except FileNotFoundError:
+            return frozenset()
+        except OSError as error:
+            raise StoreError(f"{self._folder}: cannot be listed ({error}).") from error
+
     def create(self, name: str, text: str) -> bool:
         if self._path(name).exists():
             return False
@@ -83,7 +95,7 @@ class _Files:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._told(error) from error
+            raise unwritable(str(self._folder), error) from error
 
     def replace(self, name: str, old: str, new: str) -> bool:
         with self._locked():
@@ -94,7 +106,7 @@ class _Files:
                 os.replace(fresh, self._path(name))
             except OSError as error:
                 fresh.unlink(missing_ok=True)
-                raise self._told(error) from error
+                raise unwritable(str(self._folder), error) from error
         return True
 
     def remove(self, name: str, old: str) -> None:
@@ -116,7 +128,7 @@ class _Files:
         except OSError as error:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-            raise self._told(error) from error
+            raise unwritable(str(self._folder), error) from error
         return path
 
     def _make_group(self) -> None:
@@ -134,17 +146,11 @@ class _Files:
         except FileExistsError:
             return False
         except OSError as error:
-            raise self._told(error) from error
+            raise unwritable(str(self._folder), error) from error
         return True
 
     def _locked(self) -> FileLock:
         return FileLock(self._folder / ".lock", mode=0o666)
-
-    def _told(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"{self._folder}: who works on what cannot be written ({error}). "
-            "Check the disk's free space and your permission to write there."
-        )
 
 
 @cache
@@ -158,6 +164,11 @@ class _Objects:
     def __init__(self, address: str) -> None:
         self._bucket = bucket(address)
         self._put(METADATA, AS_GROUP, "create")
+
+    def names(self) -> frozenset[str]:
+        with telling_of_objects(GROUP):
+            found = self._bucket.list_with_delimiter()["objects"]
+        return frozenset(str(one["path"]) for one in found)
 
     def create(self, name: str, text: str) -> bool:
         return self._put(name, text, "create")

@@ -104,14 +104,33 @@ class TrialResults:
             JSON text.
         """
         row = self._row()
-        if self._store.column("n_frames", row[1:])[0] != len(probability):
-            raise Overtaken(f"{self._key}: its video was replaced meanwhile")
+        self._check_length(row, len(probability))
         self._mark(row, Status.NONE)
         self._write("probability", row, self._padded("probability", probability))
         self._write("ethogram", row, self._padded("ethogram", ethogram))
         self._say(row, provenance)
         self._write("error", row, "")
-        self._mark(row, Status.COMPLETE)
+        self._finish(row, len(probability))
+
+    def decide_anew(self, ethogram: npt.NDArray[np.int8], provenance: str) -> None:
+        """Replace the ethogram of a complete result; its probabilities stay as they are.
+
+        Until this is done the trial is not complete. After a kill, its mark says that the
+        probabilities are whole: the same call, or inference, finishes it.
+
+        Parameters
+        ----------
+        ethogram : ndarray
+            (frame, behavior), as long as the trial.
+        provenance : str
+            JSON text.
+        """
+        row = self._row()
+        self._check_length(row, len(ethogram))
+        self._mark(row, Status.DECIDING)
+        self._write("ethogram", row, self._padded("ethogram", ethogram))
+        self._say(row, provenance)
+        self._finish(row, len(ethogram))
 
     def fail(self, reason: str) -> None:
         """Say why the trial failed, and mark it so unless an earlier, whole result is still there.
@@ -120,8 +139,22 @@ class TrialResults:
         """
         row = self._row()
         self._write("error", row, reason)
-        if self._status(row) != Status.COMPLETE:
+        if self._status(row) not in (Status.COMPLETE, Status.DECIDING):
             self._mark(row, Status.FAILED)
+
+    def _finish(self, row: tuple[int, int], length: int) -> None:
+        """Declare the result whole, unless the trial got another video while it was written."""
+        self._mark(row, Status.COMPLETE)
+        try:
+            self._check_length(row, length)
+        except Overtaken:
+            self._mark(row, Status.NONE)
+            raise
+
+    def _check_length(self, row: tuple[int, int], length: int) -> None:
+        """Whether the trial still has so many frames."""
+        if self._store.column("n_frames", row[1:])[0] != length:
+            raise Overtaken(f"{self._key}: its video was replaced meanwhile")
 
     def _row(self) -> tuple[int, int]:
         """The trial's place, if it is still there and still ours to write."""

@@ -1,4 +1,8 @@
-"""How arrays are opened, made and written; all that reaches the disk passes :func:`write`."""
+"""How arrays are opened, made and written.
+
+Values reach the disk through :func:`write`, shapes through :func:`resize`; what else changes a
+store does so inside :func:`telling_of_disk`.
+"""
 
 from __future__ import annotations
 
@@ -143,15 +147,60 @@ def make_array(group: zarr.Group, name: str, variable: Variable, sizes: Mapping[
 
 
 def write(array: Array, index: Any, values: Any) -> None:
-    """The one assignment through which everything reaches the disk."""
+    """The one assignment through which every value reaches the disk.
+
+    Raises
+    ------
+    StoreError
+        If the disk does not take it, or the array is not there any more.
+    """
+    where = str(array.store_path)
+    with telling_of_disk(where), telling_of_objects(where):
+        _check_there(array)
+        array[index] = values
+
+
+def resize(array: Array, shape: tuple[int, ...]) -> None:
+    """Give an array another shape at a stroke; raises as :func:`write`."""
+    where = str(array.store_path)
+    with telling_of_disk(where), telling_of_objects(where):
+        _check_there(array)
+        array.resize(shape)
+
+
+def _check_there(array: Array) -> None:
+    """Zarr makes the folders that it writes to, and so half a store where one was moved away."""
+    store = array.store_path.store
+    if isinstance(store, LocalStore):
+        os.stat(os.path.join(store.root, array.path, METADATA))
+
+
+@contextmanager
+def telling_of_disk(where: str) -> Iterator[None]:
+    """Turn what the operating system says to a writer into a StoreError.
+
+    Raises
+    ------
+    StoreError
+        In place of any OSError.
+    """
     try:
-        with telling_of_objects(str(array.store_path)):
-            array[index] = values
+        yield
     except OSError as error:
-        raise StoreError(
-            f"{array.store_path}: cannot be written ({error}). "
-            "Check the disk's free space and your permission to write there."
-        ) from error
+        raise unwritable(where, error) from error
+
+
+def unwritable(where: str, error: OSError) -> StoreError:
+    """What a writer tells of what the operating system said."""
+    if isinstance(error, FileNotFoundError):
+        return StoreError(
+            f"{where}: cannot be written, it is not there any more ({error}). "
+            "Was the store moved or deleted meanwhile? Put it back, or open it where it is now."
+        )
+    return StoreError(
+        f"{where}: cannot be written ({error}). "
+        "Check the disk's free space and your permission to write there."
+    )
 
 
 def as_column(name: str, values: Sequence[Any]) -> npt.NDArray[Any]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from soupxr.errors import ArgumentError, TrainingError, expected, listed
-from soupxr.files import whole_file
+from soupxr.files import is_unfinished, whole_file
 
 __all__ = ["RunFolder"]
 
@@ -71,7 +71,9 @@ class RunFolder:
                     f"{facts['started']}). Pass resume=True to go on with it, or choose another.",
                 )
             )
-        if not facts and path.exists() and any(path.iterdir()):
+        there = list(path.iterdir()) if path.exists() else []
+        # Killed before there was a record of it, a run leaves a piece of that.
+        if not facts and not all(map(is_unfinished, there)):
             raise ArgumentError(
                 expected("model_out", "a new or empty folder", str(model_out), "Choose another.")
             )
@@ -126,6 +128,8 @@ class RunFolder:
             wanted |= {"started": _now(), "versions": _versions()}
         self.facts = wanted | {"finished": None}
         self.path.mkdir(parents=True, exist_ok=True)
+        for left in filter(is_unfinished, list(self.path.iterdir())):
+            left.unlink(missing_ok=True)
         self._write_facts()
 
     def _check_same(self, wanted: Mapping[str, Any]) -> None:

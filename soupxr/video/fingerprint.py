@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
 
+from soupxr.video.patience import in_time
 from soupxr.video.remote import local_copy
 
 __all__ = ["fingerprint"]
@@ -23,12 +26,20 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be read, or is none.
     VideoError
-        If it is behind a URL and cannot be fetched.
+        If its drive does not answer, or it is behind a URL and cannot be fetched.
     """
+    name = os.fspath(local_copy(path))
+    return in_time(name, lambda: _fingerprint(name))
+
+
+def _fingerprint(path: str) -> str:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        # To open a pipe would wait for somebody to write into it.
+        raise OSError(errno.EINVAL, "not a plain file", path)
     digest = hashlib.sha256()
-    with Path(local_copy(path)).open("rb") as file:
+    with Path(path).open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         digest.update(str(size).encode())
         last = max(0, size - PIECE_BYTES)

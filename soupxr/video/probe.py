@@ -13,6 +13,7 @@ from soupxr.errors import VideoError
 from soupxr.video import faults
 from soupxr.video.ffmpeg import Ffmpeg, source
 from soupxr.video.packets import PacketTable, frame_rate, read_packets, reason_to_scan
+from soupxr.video.patience import in_time
 from soupxr.video.remote import local_copy
 from soupxr.video.timeline import Timeline
 
@@ -129,7 +130,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         If it is missing, damaged, or no video; the message says which and what to do.
     """
     name = os.path.abspath(os.fspath(local_copy(path)))
-    facts = faults.check_file(name)
+    facts = in_time(name, lambda: faults.check_file(name))
     header = _read_header(name)
     packets, complaints = _demux(name, header.codec, facts.st_size)
     reason = reason_to_scan(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from soupxr.errors import ArgumentError, expected
 from soupxr.video import faults
 from soupxr.video.decoder import Decoder, open_decoder
+from soupxr.video.patience import in_time
 from soupxr.video.probe import VideoInfo, count_by_decoding, probe
 from soupxr.video.timeline import Timeline
 
@@ -221,7 +222,7 @@ class VideoReader:
     def _check_file(self) -> None:
         """See that the file is still the one that was probed."""
         was = self.info
-        facts = faults.check_file(was.path)
+        facts = in_time(was.path, lambda: faults.check_file(was.path))
         if (facts.st_size, facts.st_mtime_ns) == (was.n_bytes, was.mtime_ns):
             return
         now = probe(was.path)

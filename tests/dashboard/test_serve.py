@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
 import http.client
+import logging
 import re
 import shutil
 import signal
@@ -21,6 +23,7 @@ import panel as pn
 import param
 import pytest
 from bokeh.client import pull_session
+from bokeh.server.views.ws import WSHandler
 
 from soupxr.dashboard import guard
 from soupxr.dashboard import serve as module
@@ -253,6 +256,32 @@ def test_stopping_ends_the_sessions_and_frees_the_port(start):
     open_connection.close()
     assert "stopped" in repr(server)
     assert start(port=server.port).port == server.port
+
+
+def test_what_a_page_said_last_is_seen_to_its_end(start, monkeypatch, caplog):
+    heard, done = threading.Event(), threading.Event()
+
+    async def slowly(self, fragment):
+        heard.set()
+        await asyncio.sleep(0.3)
+        done.set()
+
+    monkeypatch.setattr(WSHandler, "_receive", slowly)
+    server = start()
+    request = (
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        f"Sec-WebSocket-Protocol: bokeh, {token_of(ask(server)[2])}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as tab:
+        tab.sendall(request.encode())
+        assert b"101" in tab.recv(4096)
+        tab.sendall(bytes([0x81, 0x85, 0, 0, 0, 0]) + b"hello")
+        assert heard.wait(20)
+        server.stop()
+    assert done.is_set()
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 def test_a_page_may_stop_its_server(start):

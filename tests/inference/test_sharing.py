@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import threading
 
 import numpy as np
@@ -59,6 +62,22 @@ def test_a_trial_that_another_run_is_at_work_on_comes_last(new_store, models, qu
         '"M2/S1/1"',
         '"M1/S1/1"',
     ]
+
+
+def _begin_and_die(address: str) -> None:
+    take(address, "fast of M1/S1/1")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_trial_that_a_process_died_over_comes_last(new_store, models, tmp_path):
+    """So one that kills whoever begins it does not keep the others from being done."""
+    ds, log = new_store(*KEYS), tmp_path / "run.jsonl"
+    process = PROCESSES.Process(target=_begin_and_die, args=(str(tmp_path / "reach.zarr"),))
+    process.start()
+    process.join()
+    ds.soup.infer("fast", **models(), log=log)
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [one["key"] for one in told if one["event"] == "trial"] == [*KEYS[1:], KEYS[0]]
 
 
 def test_a_silent_run_is_taken_over_after_a_while(new_store, models, quick, tmp_path, monkeypatch):

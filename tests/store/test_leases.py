@@ -14,7 +14,7 @@ from processes import PROCESSES
 
 from soupxr.errors import StoreError
 from soupxr.store import leases
-from soupxr.store.leases import Held, Lease, Lost, take, waiting_for
+from soupxr.store.leases import Held, Lease, Lost, take, taken, waiting_for
 from soupxr.store.notes import notes_of
 
 WORK = "fast of M1/S1/1"
@@ -127,6 +127,27 @@ def test_a_dead_process_of_this_machine_is_known_at_once(tmp_path):
     lease = take(address, WORK)
     assert lease.deaths == 1
     lease.release()
+
+
+def test_what_could_not_be_given_back_is_known_at_once(tmp_path):
+    """A drive was away when the work ended, and came back."""
+    address, away = folder_of(tmp_path), str(tmp_path / "away")
+    lease = take(address, WORK)
+    os.rename(address, away)
+    lease.release()
+    os.rename(away, address)
+    again = take(address, WORK)
+    assert isinstance(again, Lease)
+    assert again.deaths == 0
+    again.release()
+
+
+def test_what_is_taken(address):
+    works = [f"fast of M1/S1/{trial}" for trial in range(1, 4)]
+    assert taken(address, works) == set()
+    with take(address, works[0]), take(address, works[2]), take(address, "fast of another"):
+        assert taken(address, works) == {works[0], works[2]}
+    assert taken(address, works) == set()
 
 
 def test_who_waits_goes_on_when_it_is_given_back(address, elsewhere):

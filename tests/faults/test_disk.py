@@ -1,0 +1,154 @@
+"""A disk that is full, and one on which we may write no longer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from faults import calls, inferring
+from faults.checker import Holdings, assert_equal, assert_nothing_lost, assert_told, holdings
+
+import soupxr as sx
+
+NOBODY = 65534
+KIB = 1024
+
+
+def read(folder: Path) -> Holdings:
+    store = folder / "reach.zarr"
+    return holdings(store) if store.exists() else Holdings()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of four megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "soupxr-test", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may mount nothing")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Fill a disk but for some bytes."""
+    ballast = disk / "ballast"
+    facts = os.statvfs(disk)
+    size = max(0, facts.f_bavail * facts.f_frsize - leave)
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        file.write(bytes(size))
+    return ballast
+
+
+@pytest.mark.parametrize("call", sorted(calls.CALLS))
+def test_a_full_disk(call, furnished, small_disk, tmp_path):
+    """One of our errors, nothing lost, and it goes on once there is room."""
+    folder = small_disk / "lab"
+    if call == "create":
+        (folder / "videos").mkdir(parents=True)
+    else:
+        shutil.copytree(furnished, folder)
+    act = calls.CALLS[call]
+    whole = Path(shutil.copytree(folder, tmp_path / "whole"))
+    act(whole)
+    before, after = read(folder), read(whole)
+    refused = 0
+    for leave in (0, 4 * KIB, 12 * KIB, 28 * KIB, 60 * KIB):
+        ballast = fill(small_disk, leave)
+        try:
+            act(folder)
+        except (sx.SoupError, Warning) as told:  # a warning: of ethograms that stay as they are
+            refused += 1
+            assert_told(told, "No space left on device")
+        ballast.unlink()
+        assert_nothing_lost(read(folder), before, after)
+        left = [path for path in folder.rglob("*.partial") if path.is_file()]
+        assert not left, "room is taken by what is of no use"
+    assert refused, "the disk was never full"
+    act(folder)
+    assert_equal(read(folder), after)
+
+
+def test_a_full_disk_under_a_run(film, models, small_disk, tmp_path, monkeypatch):
+    monkeypatch.setattr("soupxr.inference.trial._engine", None)
+    monkeypatch.setattr("soupxr.inference.trial._sequence_model", None)
+    monkeypatch.setattr("soupxr.inference.trial.class_probabilities", None)
+    folder = small_disk / "lab"
+    inferring.make_lab(folder, film)
+    inferring.keep_tasks(folder, models())
+    ballast = fill(small_disk, 8 * KIB)
+    first = inferring.outcomes(folder)
+    assert any("No space left on device" in (outcome.error or "") for outcome in first)
+    found = holdings(folder / "reach.zarr")
+    assert len(found.results) == sum(outcome.error is None for outcome in first)
+    ballast.unlink()
+    assert [outcome.error for outcome in inferring.outcomes(folder)] == [None, None]
+    assert len(holdings(folder / "reach.zarr").results) == 2
+
+
+# ------------------------------------------------------------------ permission
+
+
+@contextmanager
+def somebody() -> Iterator[None]:
+    """With the rights of an ordinary user: root may write where nobody may."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def everybodys(furnished: Path) -> Iterator[Path]:
+    """A folder that other users may write to; pytest's own are closed to them."""
+    place = Path(tempfile.mkdtemp())
+    folder = Path(shutil.copytree(furnished, place / "lab"))
+    for path in (place, *place.rglob("*")):
+        path.chmod(0o777)
+    yield folder
+    for path in (place, *(path for path in place.rglob("*") if path.is_dir())):
+        path.chmod(0o777)
+    shutil.rmtree(place)
+
+
+def shut(folder: Path, spared: str) -> None:
+    """Nobody may write here any more, but into files of one name."""
+    for path in folder.rglob("*"):
+        if path.name != spared:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    folder.chmod(0o555)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
+@pytest.mark.parametrize("spared", ["", ".reach.zarr.lock"], ids=["all", "all but the lock"])
+@pytest.mark.parametrize("call", sorted(set(calls.CALLS) - {"create"}))
+def test_permission_is_lost(call, spared, everybodys):
+    before = read(everybodys)
+    shut(everybodys, spared)
+    with somebody():
+        with pytest.raises((sx.SoupError, Warning), match="Permission denied"):
+            calls.CALLS[call](everybodys)
+        assert_equal(read(everybodys), before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
+def test_no_store_where_nobody_may_write(tmp_path):
+    place = Path(tempfile.mkdtemp())
+    (place / "videos").mkdir()
+    place.chmod(0o555)
+    with somebody(), pytest.raises(sx.StoreError, match="permission to write there"):
+        sx.create(place / "reach.zarr", place / "videos")
+    place.chmod(0o755)
+    assert [path.name for path in place.iterdir()] == ["videos"]
+    shutil.rmtree(place)

@@ -1,0 +1,59 @@
+"""Kill -9 at points drawn from all changes that a call makes on disk.
+
+After each, whatever was committed is there and whole, nothing half-written counts, and the same
+call made again ends as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from faults import calls
+from faults.checker import Holdings, assert_equal, assert_nothing_lost, holdings
+from faults.killing import draw_points, rehearse, run_and_kill
+
+pytestmark = pytest.mark.timeout(3600)  # many processes, one after the other
+
+SEED = 20261126
+#: Points at which each call is killed: by default, and in a thorough run.
+POINTS = {
+    "create": (6, 24),
+    "add": (8, 30),
+    "remove": (8, 30),
+    "annotate_anew": (8, 24),
+    "annotate_over": (6, 14),
+    "thresholds": (8, 34),
+}
+CASES = [pytest.param(call, few, SEED) for call, (few, _) in POINTS.items()] + [
+    pytest.param(call, many, SEED + 1, marks=pytest.mark.thorough)
+    for call, (_, many) in POINTS.items()
+]
+
+
+def read(folder: Path) -> Holdings:
+    store = folder / "reach.zarr"
+    return holdings(store) if store.exists() else Holdings()
+
+
+@pytest.mark.parametrize(("call", "n_points", "seed"), CASES)
+def test_killed_anywhere(call, n_points, seed, furnished, tmp_path):
+    template = furnished
+    if call == "create":
+        template = tmp_path / "empty"
+        (template / "videos").mkdir(parents=True)
+    act = calls.CALLS[call]
+    whole = Path(shutil.copytree(template, tmp_path / "whole"))
+    counts = rehearse(whole, act, whole)
+    before, after = read(template), read(whole)
+    killed = 0
+    for number, point in enumerate(draw_points(counts, n_points, seed)):
+        folder = tmp_path / str(number)
+        killed += run_and_kill(template, folder, point, act)
+        assert_nothing_lost(read(folder), before, after)
+        act(folder)
+        assert_equal(read(folder), after)
+        shutil.rmtree(folder)
+    # The order in which threads write differs from run to run: the last point may not come.
+    assert killed >= n_points - 2
