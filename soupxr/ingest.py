@@ -14,6 +14,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeAlias
+
+# Python's own re has no limit of time, and a store may come with a pattern that never ends.
+import regex
 
 from soupxr.errors import ArgumentError, IngestError, SoupWarning, VideoError, expected, listed
 from soupxr.progress import progress_bar
@@ -23,6 +27,10 @@ from soupxr.video.remote import as_root, telling_of_remote
 
 __all__ = ["TrialRow", "compile_pattern", "resolve_video", "survey", "survey_files"]
 
+Pattern: TypeAlias = "regex.Pattern[str]"
+
+#: How long a pattern may look at a name (s).
+PATTERN_S = 1.0
 VIDEO_SUFFIXES = frozenset(
     [
         ".avi",
@@ -78,7 +86,7 @@ class _Found:
         return trial_key(self.animal, self.session, self.trial_id)
 
 
-def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
+def compile_pattern(pattern: str | None) -> Pattern | None:
     """Check and compile a user's file-name pattern.
 
     Parameters
@@ -95,8 +103,8 @@ def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
         return None
     example = r"Example: r'(?P<view>side|front)_v(?P<trial_id>\d+)'."
     try:
-        compiled = re.compile(pattern)
-    except (re.error, TypeError) as error:
+        compiled = regex.compile(pattern)
+    except (regex.error, TypeError) as error:
         raise ArgumentError(
             expected("pattern", f"a regular expression ({error})", pattern, example)
         ) from None
@@ -266,7 +274,7 @@ def _find(
     animal: str,
     session: str | None,
     trial_id: int | None,
-    pattern: re.Pattern[str] | None,
+    pattern: Pattern | None,
 ) -> list[_Found]:
     """Files of the trials asked for, or an IngestError that says where it looked."""
     check_name("animal", animal)
@@ -334,7 +342,7 @@ def _find_in_session(
     views: Sequence[str],
     animal: str,
     session: str,
-    pattern: re.Pattern[str] | None,
+    pattern: Pattern | None,
     strangers: list[Path],
 ) -> list[_Found]:
     """Trials of one session; files whose names say nothing are added to ``strangers``."""
@@ -374,11 +382,11 @@ def _names_view(path: Path, view: str) -> bool:
 
 
 def _view_and_trial(
-    name: str, views: Sequence[str], pattern: re.Pattern[str] | None
+    name: str, views: Sequence[str], pattern: Pattern | None
 ) -> tuple[str, int] | None:
     """What a file's name says, or None where it says nothing of use."""
     if pattern is not None:
-        match = pattern.search(name)
+        match = _search(pattern, name)
         if match is None or match["view"] not in views:
             return None
         digits = match["trial_id"] or ""
@@ -391,6 +399,15 @@ def _view_and_trial(
     if len(named) != 1 or not runs:
         return None
     return named[0], int(runs[-1])
+
+
+def _search(pattern: Pattern, name: str) -> regex.Match[str] | None:
+    try:
+        return pattern.search(name, timeout=PATTERN_S)
+    except TimeoutError:
+        expectation = f"one that is through with a name within {PATTERN_S:g} s"
+        remedy = f"On {name!r} it is not; repeats within repeats, such as (a|aa)+, are the cause."
+        raise ArgumentError(expected("pattern", expectation, pattern.pattern, remedy)) from None
 
 
 # ------------------------------------------------------------------ measuring and judging

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import soupxr as sx
+from soupxr import ingest
 from soupxr.ingest import _view_and_trial, compile_pattern, resolve_video, survey
 
 VIEWS = ("side", "front")
@@ -63,6 +64,17 @@ def test_pattern(lab, film):
     pattern = r"(?P<trial_id>\d+)_(?P<view>left|right)_"
     rows = survey(root, ("left", "right"), "M1", pattern=pattern)
     assert keys(rows) == ["M1/S1/7"]
+
+
+def test_a_pattern_that_never_ends_is_given_up(lab, film, monkeypatch):
+    root = lab("M1/S1/1")
+    (root / "M1/S1" / f"{'a' * 60}.mp4").touch()
+    monkeypatch.setattr(ingest, "PATTERN_S", 0.1)
+    pattern = r"^(a|aa)+(?P<view>side)?(?P<trial_id>\d+)?$"
+    with pytest.raises(
+        sx.ArgumentError, match=r"pattern: expected one that is through.*'a{60}\.mp4'"
+    ):
+        survey(root, VIEWS, "M1", pattern=pattern)
 
 
 @pytest.mark.parametrize("pattern", ["(", "(?P<view>side)", 3])
