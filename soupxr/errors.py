@@ -7,6 +7,7 @@ with what to do. Catch :class:`SoupError` to catch them all.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import ClassVar
 
 __all__ = [
     "ArgumentError",
@@ -26,12 +27,26 @@ __all__ = [
 ]
 
 
+#: Where the pages of the documentation are, seen from the sources.
+DOCS = "docs/"
 #: Characters of a value that a message shows.
 LONGEST_SHOWN = 5000
 
 
 class SoupError(Exception):
-    """Anything that went wrong and that the user can do something about."""
+    """Anything that went wrong and that the user can do something about.
+
+    Attributes
+    ----------
+    page : str
+        Where the documentation tells more of errors of this kind; a traceback ends with it.
+    """
+
+    page: ClassVar[str] = "troubleshooting.md"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.add_note(f"More on this: {DOCS}{self.page}")
 
 
 class ArgumentError(SoupError, ValueError):
@@ -41,33 +56,49 @@ class ArgumentError(SoupError, ValueError):
 class StoreError(SoupError):
     """A store is missing, damaged, locked, or not one of ours."""
 
+    page = "troubleshooting.md#stores"
+
 
 class IngestError(SoupError):
     """Videos on disk do not make the trials that were asked for; nothing was added."""
+
+    page = "troubleshooting.md#adding-videos"
 
 
 class VideoError(SoupError):
     """A video cannot be read as promised."""
 
+    page = "troubleshooting.md#videos"
+
 
 class CheckpointError(SoupError):
     """A checkpoint cannot be read, or holds another model than the one needed."""
+
+    page = "troubleshooting.md#inference"
 
 
 class FormatError(SoupError):
     """A file of another program cannot be read, or does not fit; nothing was written."""
 
+    page = "howto/index.md"
+
 
 class DownloadError(SoupError):
     """Weights or data could not be fetched."""
+
+    page = "troubleshooting.md#inference"
 
 
 class InferenceError(SoupError):
     """Some trials could not be inferred; the others were, and are in the store."""
 
+    page = "troubleshooting.md#inference"
+
 
 class TrainingError(SoupError):
     """Training cannot start or go on; what was learnt before is kept."""
+
+    page = "troubleshooting.md#training"
 
 
 class SoupWarning(UserWarning):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -161,3 +163,26 @@ def test_what_a_page_loads_by_itself_is_found(text, loads, monkeypatch):
     from offline import fetched
 
     assert bool(fetched(text)) == loads
+
+
+def _kinds(of: type[sx.SoupError] = sx.SoupError) -> Iterator[type[sx.SoupError]]:
+    yield of
+    for kind in of.__subclasses__():
+        yield from _kinds(kind)
+
+
+def test_every_error_names_a_page_that_is_there():
+    for kind in _kinds():
+        page, _, place = kind.page.partition("#")
+        text = (DOCS / page).read_text(encoding="utf-8")
+        headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+        assert not place or place in {one.lower().replace(" ", "-") for one in headings}, kind
+
+
+def test_a_traceback_ends_with_the_page_that_helps(tmp_path):
+    with pytest.raises(sx.StoreError) as caught:
+        sx.open(tmp_path / "reach.zarr")
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        *_, last = traceback.format_exception(error)
+        assert last.rstrip().splitlines()[-1] == "More on this: docs/troubleshooting.md#stores"
+        assert "More on this" not in str(error)

@@ -181,10 +181,10 @@ def group(name: str, *examples: str) -> Callable[[Callable[..., Any]], Group]:
 
 def _told(error: BaseException) -> tuple[str, int]:
     """What is said of an error, and the exit code."""
-    if isinstance(error, ArgumentError):
-        return f"soupxr: {error}", WRONG_USE
     if isinstance(error, SoupError):
-        return f"soupxr: {error}", FAILED
+        notes = "".join(f"\n{note}" for note in error.__notes__)
+        code = WRONG_USE if isinstance(error, ArgumentError) else FAILED
+        return f"soupxr: {error}{notes}", code
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"soupxr: {error.strerror}{where}", FAILED

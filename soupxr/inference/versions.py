@@ -13,6 +13,8 @@ __all__ = ["VersionMismatch", "check_version"]
 class VersionMismatch(InferenceError):
     """A worker has another version of soupxr than the process that gives it work."""
 
+    page = "troubleshooting.md#clusters"
+
 
 def check_version(wanted: str, found: str | None = None, where: str | None = None) -> None:
     """Refuse another version.
