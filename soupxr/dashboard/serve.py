@@ -44,7 +44,7 @@ UNUSED_MS, CHECK_MS = 20_000, 5_000
 #: Seconds after which a browser that does not answer any more counts as gone.
 PING_S = 15.0
 #: For what pages said last, when the server ends (s).
-LAST_WORDS_S = 5.0
+LAST_WORDS_S = 3.0
 #: A form with a password is all that is ever posted; everything else goes over the websocket.
 POST_BYTES = 64 * 1024
 
@@ -162,7 +162,7 @@ class Server:
         for stream in list(guard.streams):
             stream.close()
         # What pages said before is seen to its end; to break that off would be logged as an error.
-        if last := _messages():
+        if last := _requests():
             await asyncio.wait(last, timeout=LAST_WORDS_S)
 
     async def _end_sessions(self) -> None:
@@ -310,10 +310,10 @@ def _page(make_page: MakePage) -> pn.viewable.Viewable:
         return pn.pane.HTML(FAILED.format(escape(told)), sizing_mode="stretch_width")
 
 
-def _messages() -> set[asyncio.Task[Any]]:
-    """What pages said, and what is still being done about it."""
-    name = WSHandler.on_message.__qualname__
-    return {t for t in asyncio.all_tasks() if getattr(t.get_coro(), "__qualname__", "") == name}
+def _requests() -> set[asyncio.Task[Any]]:
+    """What is being done about requests, websockets and each of their messages among them."""
+    names = [work.__qualname__ for work in (RequestHandler._execute, WSHandler.on_message)]
+    return {t for t in asyncio.all_tasks() if getattr(t.get_coro(), "__qualname__", "") in names}
 
 
 def _log_request(handler: RequestHandler) -> None:

@@ -277,7 +277,7 @@ def test_what_a_page_said_last_is_seen_to_its_end(start, monkeypatch, caplog):
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as tab:
         tab.sendall(request.encode())
         assert b"101" in tab.recv(4096)
-        tab.sendall(bytes([0x81, 0x85, 0, 0, 0, 0]) + b"hello")
+        tab.sendall((bytes([0x81, 0x85, 0, 0, 0, 0]) + b"hello") * 3)
         assert heard.wait(20)
         server.stop()
     assert done.is_set()
