@@ -10,10 +10,15 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from types import ModuleType
 
-__all__ = ["PROCESSES", "kill_after"]
+__all__ = ["NOBODY", "PROCESSES", "at_write", "kill_after", "somebody"]
+
+#: A user who owns nothing.
+NOBODY = 65534
 
 #: What the first of them imports. None of it starts a thread, which a fork would lose.
 IMPORTED_ONCE = [
@@ -37,18 +42,38 @@ def _context() -> BaseContext:
 PROCESSES = _context()
 
 
+def at_write(module: ModuleType, number: int, act: Callable[[], object]) -> Callable[..., None]:
+    """A module's ``write`` that lets another act before the so manyth."""
+    write, left = module.write, [number]
+
+    def acting(*arguments: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            act()
+        write(*arguments)
+
+    return acting
+
+
 def kill_after(module: ModuleType, writes: int, delay: float) -> None:
     """Let this process kill itself, ``delay`` seconds after a module's so manyth ``write``."""
-    write, left = module.write, [writes]
 
     def die() -> None:
         time.sleep(delay)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def counting(*arguments: object) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            threading.Thread(target=die, daemon=True).start()
-        write(*arguments)
+    begin = threading.Thread(target=die, daemon=True).start
+    module.write = at_write(module, writes, begin)  # type: ignore[attr-defined]
 
-    module.write = counting  # type: ignore[attr-defined]
+
+@contextmanager
+def somebody() -> Iterator[None]:
+    """With the rights of an ordinary user: root may write where nobody may."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

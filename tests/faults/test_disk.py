@@ -7,16 +7,16 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from faults import calls, inferring
 from faults.checker import Holdings, assert_equal, assert_nothing_lost, assert_told, holdings
+from processes import somebody
 
 import soupxr as sx
 
-NOBODY = 65534
 KIB = 1024
 
 
@@ -94,19 +94,6 @@ def test_a_full_disk_under_a_run(film, models, small_disk, tmp_path, monkeypatch
 
 
 # ------------------------------------------------------------------ permission
-
-
-@contextmanager
-def somebody() -> Iterator[None]:
-    """With the rights of an ordinary user: root may write where nobody may."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from faults import calls, inferring
 from faults.checker import assert_equal, holdings
+from processes import at_write
 
 import soupxr as sx
 from soupxr.inference import trial
@@ -28,19 +29,6 @@ def lab(tmp_path, film, models, monkeypatch) -> Path:
     return tmp_path / "lab"
 
 
-def before_write(monkeypatch, module, number, act):
-    """Do something before a module's so manyth write."""
-    write, left = module.write, [number]
-
-    def acting(*arguments):
-        left[0] -= 1
-        if left[0] == 0:
-            act()
-        write(*arguments)
-
-    monkeypatch.setattr(module, "write", acting)
-
-
 # ------------------------------------------------------------------ the store
 
 
@@ -54,7 +42,7 @@ def test_a_store_that_goes_away_under_a_run(happens, number, lab, monkeypatch):
     def go_away() -> None:
         shutil.rmtree(store) if happens == "deleted" else store.rename(elsewhere)
 
-    before_write(monkeypatch, results, number, go_away)
+    monkeypatch.setattr(results, "write", at_write(results, number, go_away))
     told = [outcome.error for outcome in inferring.outcomes(lab)]
     assert any(told)
     assert all("not there any more" in error or "there is none" in error for error in told if error)
@@ -73,7 +61,7 @@ def test_a_store_that_is_moved_under_any_other_call(call, lab_of_four, monkeypat
     store, elsewhere = lab_of_four / "reach.zarr", lab_of_four / "moved.zarr"
     module = {"add": membership, "remove": membership, "thresholds": results}.get(call, annotations)
     with monkeypatch.context() as patch:
-        before_write(patch, module, 2, lambda: store.rename(elsewhere))
+        patch.setattr(module, "write", at_write(module, 2, lambda: store.rename(elsewhere)))
         with pytest.raises((sx.SoupError, Warning), match=r"not there any more|there is none"):
             calls.CALLS[call](lab_of_four)
     assert not store.exists()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from faults import calls
 from faults.checker import Holdings, assert_told, holdings
-from processes import PROCESSES
+from processes import PROCESSES, at_write
 from results import probabilities, put_result
 
 import soupxr as sx
@@ -198,20 +198,6 @@ CHECKS = {
 # ------------------------------------------------------------------ one inside the other
 
 
-def at_write(monkeypatch, module, number, act):
-    """Let another do all that it does before this one's so manyth write."""
-    write, left = module.write, [number]
-
-    def acting(*arguments):
-        left[0] -= 1
-        if left[0] == 0:
-            act()
-        write(*arguments)
-
-    monkeypatch.setattr(module, "write", acting)
-    return left
-
-
 @pytest.mark.parametrize("number", range(1, 8))
 def test_a_video_is_replaced_in_the_middle_of_a_commit(number, lab_of_four, monkeypatch):
     """Never is a result shown that is as long as the other video."""
@@ -219,7 +205,11 @@ def test_a_video_is_replaced_in_the_middle_of_a_commit(number, lab_of_four, monk
 
     address, length = calls.address_of(lab_of_four), 40
     with monkeypatch.context() as patch:
-        at_write(patch, results, number, lambda: correct_trial(address, KEY, length, 500.0))
+        patch.setattr(
+            results,
+            "write",
+            at_write(results, number, lambda: correct_trial(address, KEY, length, 500.0)),
+        )
         try:
             put_result(sx.open(address), KEY, probabilities(calls.labelled(KEY), 3))
         except sx.StoreError as error:
@@ -241,7 +231,7 @@ def test_a_commit_in_the_middle_of_a_replacement(number, lab_of_four, monkeypatc
             put_result(sx.open(address), KEY, probability[: Store(address).trial(KEY).n_frames])
 
     with monkeypatch.context() as patch:
-        at_write(patch, membership, number, commit)
+        patch.setattr(membership, "write", at_write(membership, number, commit))
         correct_trial(address, KEY, length, 500.0)
     found = holdings(address)
     assert found.trials[KEY][0] == length
@@ -264,7 +254,7 @@ def test_inference_in_the_middle_of_new_thresholds(number, lab_of_four, monkeypa
             lease.release()
 
     with monkeypatch.context() as patch:
-        at_write(patch, results, number, infer)
+        patch.setattr(results, "write", at_write(results, number, infer))
         decides(lab_of_four, 0)
     assert got == [False]
     found = holdings(address)
@@ -307,7 +297,7 @@ def test_what_died_while_it_decided_is_finished_by_inference(tmp_path, film, mod
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        at_write(patch, results, 3, die)
+        patch.setattr(results, "write", at_write(results, 3, die))
         with pytest.raises(KeyboardInterrupt):
             writer.decide_anew(np.ones((inferring.FRAMES, 6), np.int8), writer.provenance)
     assert ("fast", key) in holdings(lab / "reach.zarr").deciding

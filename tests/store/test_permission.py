@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import somebody
 
 import soupxr as sx
 from soupxr.ingest import TrialRow
@@ -18,7 +18,6 @@ from soupxr.store import ReadOnly, add_trials, why_read_only, write_annotations
 
 KEY = "M1/S1/0"
 MASK = np.zeros((30, 6), np.int8)
-NOBODY = 65534
 
 
 def make_store(folder):
@@ -41,19 +40,6 @@ def open_folder():
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
-
-
-@contextmanager
-def somebody():
-    """With the rights of an ordinary user: root may write where nobody may."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def open_to_all(address, mode=0o777):
