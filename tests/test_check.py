@@ -29,6 +29,7 @@ from soupxr.store import (
     remove_trials,
     write_out_of_fold,
 )
+from soupxr.store.leases import take
 from soupxr.store.ondisk import ABANDONED_AFTER_S
 
 KEYS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
@@ -580,13 +581,20 @@ def test_what_killed_writers_left_is_found_and_removed_once_it_is_old(ds):
     workplace.mkdir(parents=True)
     partial = store / "status/c/0/1.abc.partial"
     partial.write_bytes(b"?")
+    take(str(store), "fast of M1/S1/1").release()
+    note, lock = store / "leases/.0123abcd", store / "leases/.lock"
+    for file in (note, lock):
+        file.write_text("{}")
     assert "unfinished" not in repr(ds.soup.check(videos=False, repair=True))
     assert partial.exists()
     grow_old(workplace.parent)
-    grow_old(partial)
+    for file in (partial, note, lock):
+        grow_old(file)
     assert "unfinished" in repr(ds.soup.check(videos=False))
     ds.soup.check(videos=False, repair=True)
     assert not partial.exists()
+    assert not note.exists()
+    assert lock.exists()
     assert not workplace.parent.exists()
     assert (store.parent / "videos").is_dir()
 

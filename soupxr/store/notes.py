@@ -19,6 +19,7 @@ from soupxr.store.zarrs import unwritable
 __all__ = ["Notes", "notes_of"]
 
 GROUP = "leases"
+LOCK = ".lock"
 #: Zarr warns whoever lists a store of what is neither a group nor an array.
 METADATA = "zarr.json"
 AS_GROUP = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}})
@@ -150,7 +151,7 @@ class _Files:
         return True
 
     def _locked(self) -> FileLock:
-        return FileLock(self._folder / ".lock", mode=0o666)
+        return FileLock(self._folder / LOCK, mode=0o666)
 
 
 @cache

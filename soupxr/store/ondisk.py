@@ -14,6 +14,8 @@ from pathlib import Path
 from soupxr.store.address import is_url
 from soupxr.store.direct import chunk_path
 from soupxr.store.lookup import Store
+from soupxr.store.notes import GROUP as NOTES
+from soupxr.store.notes import LOCK
 from soupxr.store.zarrs import Array, axis_of
 
 __all__ = [
@@ -108,7 +110,12 @@ def unfinished_neighbours(address: str) -> list[Path]:
         for name in names
         if name.endswith(UNFINISHED)
     ]
-    return [place for place in (*beside, *inside) if is_old(str(place))]
+    notes = [
+        Path(entry.path)
+        for entry in _entries(str(store / NOTES))
+        if entry.name.startswith(".") and entry.name != LOCK
+    ]
+    return [place for place in (*beside, *inside, *notes) if is_old(str(place))]
 
 
 def is_old(place: str) -> bool:
