@@ -32,8 +32,9 @@ from zarr.codecs import BloscCodec, TransposeCodec, ZstdCodec
 
 from soupxr.inference.engine import FeatureEngine
 from soupxr.inference.preprocess import Preprocessing, frame_windows
+from soupxr.inference.sink import HALF_PRECISION_BITS
 from soupxr.inference.stream import blocks_of
-from soupxr.inference.trial import HALF_PRECISION_BITS, trial_statistics
+from soupxr.inference.trial import trial_statistics
 from soupxr.models.two_stream import HiddenTwoStream
 from soupxr.modes import BEHAVIORS, MODES
 from soupxr.schema import FEATURE_CHUNK

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,18 +21,15 @@ from soupxr.bouts import (
     mask_to_bouts,
 )
 from soupxr.dataset import keys_of, store_of
-from soupxr.errors import ArgumentError, SoupWarning, StoreError, expected, listed, one_of
+from soupxr.errors import ArgumentError, expected, listed, one_of
 from soupxr.evaluation.decisions import (
     Result,
     current_decision,
-    decide,
-    decision_from,
     default_decision,
-    identity,
     results_of,
 )
+from soupxr.evaluation.inforce import put_into_force
 from soupxr.inference.decision import Decision
-from soupxr.inference.provenance import differences
 from soupxr.labels import label_source, read_labels, sole_annotator
 from soupxr.modes import get_mode
 from soupxr.schema import is_whole
@@ -43,19 +38,14 @@ from soupxr.store import (
     OutOfFold,
     Store,
     StoredTrial,
-    TrialResults,
     models,
     set_decision,
 )
-from soupxr.store.leases import Held, of_trial, take
 
 __all__ = ["optimize_thresholds"]
 
 ON = ("held-out", "out-of-fold", "validation", "all")
 SCORES = ("f1", "informedness")
-#: How long trials that other processes are at work on are waited for, and between two looks (s).
-WAIT_S = 10.0
-LOOK_S = 0.2
 #: How the store names what was fitted on.
 FITTED_ON = {"out-of-fold": "out of fold", "validation": "validation", "all": "all"}
 
@@ -113,7 +103,7 @@ def optimize_thresholds(
     if not dry_run:
         # Stored first: if this is interrupted, a second call ends where the first would have.
         set_decision(store.address, name, fitted)
-    n_changed = _apply(store.address, name, fitted, results.values(), dry_run=dry_run)
+    n_changed = put_into_force(store.address, name, fitted, results.values(), dry_run=dry_run)
     return fit.report(choices, behaviors).assign_attrs(
         soupxr_thresholds=1,
         fitted_for=name,
@@ -339,106 +329,6 @@ def _whole_bouts(column: Mask) -> Mask:
     bouts = mask_to_bouts(column)
     cut = unknown[bouts[:, 0]] | unknown[bouts[:, 1] + 1]
     return bouts_to_mask(bouts[~cut], len(column))
-
-
-# ------------------------------------------------------------------ putting it into force
-
-
-def _apply(
-    address: str, mode: str, fitted: FittedDecision, results: Iterable[Result], *, dry_run: bool
-) -> int:
-    """Derive the ethograms of all complete trials anew; say how many were made otherwise."""
-    store = Store(address)
-    changed, notes = 0, []
-    waiting = [
-        result.trial.key
-        for result in results
-        # A result that could not be redone is about to be redone; its error must stay to say so.
-        if result.is_deciding or (result.is_complete and not store.error(mode, result.trial.slot))
-    ]
-    until = time.monotonic() + WAIT_S
-    while waiting:
-        held = []
-        for key in waiting:
-            try:
-                changed += _rederive(store, mode, key, fitted, dry_run=dry_run)
-            except _InUse as in_use:
-                held.append(in_use)
-            except StoreError as passed_by:
-                notes.append(passed_by)
-        if time.monotonic() > until:
-            notes += held
-            break
-        waiting = [in_use.key for in_use in held]
-        if waiting:
-            time.sleep(LOOK_S)
-    if notes:
-        warnings.warn(
-            "some ethograms were left as they are:" + listed(notes), SoupWarning, stacklevel=4
-        )
-    return changed
-
-
-class _InUse(StoreError):
-    """Another process is at work on a trial."""
-
-    def __init__(self, key: str, who: str) -> None:
-        super().__init__(f"{key}: {who} is at work on it; call this again when that is done")
-        self.key = key
-
-
-def _rederive(store: Store, mode: str, key: str, fitted: FittedDecision, *, dry_run: bool) -> bool:
-    """Derive one trial's ethogram anew from its probabilities, where it was made otherwise.
-
-    Raises
-    ------
-    _InUse
-        If another process is at work on the trial.
-    """
-    if not _is_due(store, mode, key, fitted):
-        return False
-    if dry_run:
-        return True
-    # Inference holds the same: of two that write one trial at once, each could spoil the other's.
-    lease = take(store.address, of_trial(mode, key))
-    if isinstance(lease, Held):
-        raise _InUse(key, lease.who)
-    with lease:
-        # Made before the provenance is read: it is what notices another process from here on.
-        writer = TrialResults(store, mode, key)
-        due = _is_due(store, mode, key, fitted)
-        if due is None:
-            return False
-        result, part = due
-        wanted = _identity(fitted)
-        probability = result.probability(store)
-        sequence = {**part, "identity": {**part["identity"], **wanted}}
-        record = replace(result.record, sequence=sequence)
-        writer.decide_anew(decide(_decision(fitted), probability), record.dump())
-    return True
-
-
-def _is_due(
-    store: Store, mode: str, key: str, fitted: FittedDecision
-) -> tuple[Result, dict[str, Any]] | None:
-    """A trial's result and how its ethogram was made, if that is to be decided anew."""
-    (result,) = results_of(store, mode, [store.trial(key)]).values()
-    part = result.record.sequence
-    if part is None or result.sequence_model != fitted.sequence_model:
-        return None
-    if result.is_deciding or (
-        result.is_complete and differences(part["identity"], _identity(fitted))
-    ):
-        return result, part
-    return None
-
-
-def _decision(fitted: FittedDecision) -> Decision:
-    return decision_from(list(fitted.thresholds.values()), list(fitted.minimum_bout.values()))
-
-
-def _identity(fitted: FittedDecision) -> dict[str, Any]:
-    return identity(_decision(fitted), list(fitted.thresholds))
 
 
 # ------------------------------------------------------------------ arguments

@@ -15,16 +15,15 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from numcodecs import BitRound
 
 from soupxr.dataset import data_root
 from soupxr.errors import CheckpointError, SoupError, StoreError, VideoError
-from soupxr.inference.between import Features
 from soupxr.inference.engine import FeatureEngine, choose_device
 from soupxr.inference.plan import ModelFile, Plan
 from soupxr.inference.preprocess import Preprocessing, Statistics
 from soupxr.inference.provenance import Record, differences, features_part, sequence_part
 from soupxr.inference.sequence import class_probabilities
+from soupxr.inference.sink import FeatureSink, rounded
 from soupxr.inference.standing import made_otherwise
 from soupxr.inference.stream import Behind, blocks_of, look_ahead
 from soupxr.inference.task import Outcome, Report, Task
@@ -45,9 +44,6 @@ log = logging.getLogger(__name__)
 
 #: Statistics of a trial are taken over every tenth frame, as for the published models.
 STATISTICS_STRIDE = 10
-#: Mantissa bits of float16.
-HALF_PRECISION_BITS = 10
-
 #: Processes that may die over a trial before it is given up.
 MOST_DEATHS = 3
 
@@ -261,9 +257,9 @@ class _Work:
             closing(engine.extract(blocks, preprocessing, self.plan.every)) as stream,
             Behind() as behind,
         ):
-            sink = _FeatureSink(self.results, behind) if keep != "none" else None
+            sink = FeatureSink(self.results, behind) if keep != "none" else None
             for features in stream:
-                kept = _rounded(features) if keep == "float16" else features
+                kept = rounded(features) if keep == "float16" else features
                 if sink is not None:
                     sink.add(kept)
                 self.report(len(kept))
@@ -308,57 +304,6 @@ def _fingerprints(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
         return [fingerprint(path) for path in paths]
     except OSError:
         return []
-
-
-class _FeatureSink:
-    """Writes features in whole chunks of the store, one while the next is filled."""
-
-    def __init__(self, results: TrialResults, behind: Behind) -> None:
-        self._results, self._behind = results, behind
-        # Filled again and again, for the reason that ``rechunk`` tells.
-        self._chunk: dict[str, npt.NDArray[np.float32]] = {}
-        self._other: dict[str, npt.NDArray[np.float32]] = {}
-        self._start = self._filled = 0
-
-    def add(self, features: Features) -> None:
-        """Take in features of the next frames."""
-        while len(features):
-            room = FEATURE_CHUNK - self._filled
-            self._fill(features[:room])
-            features = features[room:]
-            if self._filled == FEATURE_CHUNK:
-                self._write()
-
-    def close(self) -> None:
-        """Write what is left."""
-        if self._filled:
-            self._write()
-
-    def _fill(self, features: Features) -> None:
-        until = self._filled + len(features)
-        for name, values in vars(features).items():
-            if name not in self._chunk:
-                self._chunk[name] = np.empty((FEATURE_CHUNK, values.shape[1]), values.dtype)
-            self._chunk[name][self._filled : until] = values
-        self._filled = until
-
-    def _write(self) -> None:
-        chunk = {name: values[: self._filled] for name, values in self._chunk.items()}
-        # Returns once the chunk before is written, whose place is filled next.
-        self._behind.call(self._results.write_features, self._start, chunk)
-        self._chunk, self._other = self._other, self._chunk
-        self._start += self._filled
-        self._filled = 0
-
-
-def _rounded(features: Features) -> Features:
-    """Features with the mantissa of float16 but the range of float32: they compress to half."""
-    codec = BitRound(keepbits=HALF_PRECISION_BITS)
-
-    def rounded(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(codec.decode(codec.encode(values))).reshape(values.shape)
-
-    return replace(features, spatial=rounded(features.spatial), flow=rounded(features.flow))
 
 
 def trial_statistics(

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from results import ethogram, probabilities
 
 import soupxr as sx
-from soupxr.evaluation import thresholds as fitting
+from soupxr.evaluation import inforce
 from soupxr.evaluation.decisions import results_of
 from soupxr.modes import BEHAVIORS
 from soupxr.schema import FRAME_CHUNK, Status
@@ -151,7 +151,7 @@ def decide(address: str, mode: str, threshold: float, bout: int) -> None:
     set_decision(address, mode, fitted)
     store = Store(address)
     results = results_of(store, mode, store.trials(store.keys())).values()
-    fitting._apply(address, mode, fitted, results, dry_run=False)
+    inforce.put_into_force(address, mode, fitted, results, dry_run=False)
 
 
 class Model:

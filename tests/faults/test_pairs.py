@@ -17,7 +17,7 @@ from processes import PROCESSES, at_write
 from results import probabilities, put_result
 
 import soupxr as sx
-from soupxr.evaluation import thresholds as fitting
+from soupxr.evaluation import inforce
 from soupxr.store import (
     FittedDecision,
     Overtaken,
@@ -86,8 +86,8 @@ def decides(folder: Path, who: int) -> None:
     fitted = FittedDecision(calls.MODEL, values, bouts, "Ana", "all", f"{who}")
     set_decision(calls.address_of(folder), "fast", fitted)
     store = Store(calls.address_of(folder))
-    results = fitting.results_of(store, "fast", store.trials(store.keys())).values()
-    fitting._apply(store.address, "fast", fitted, results, dry_run=False)
+    results = inforce.results_of(store, "fast", store.trials(store.keys())).values()
+    inforce.put_into_force(store.address, "fast", fitted, results, dry_run=False)
 
 
 def corrects(folder: Path, who: int) -> None:
@@ -263,7 +263,7 @@ def test_inference_in_the_middle_of_new_thresholds(number, lab_of_four, monkeypa
 
 
 def test_new_thresholds_wait_for_whoever_is_at_work_and_say_so(lab_of_four, monkeypatch):
-    monkeypatch.setattr(fitting, "WAIT_S", 0.0)
+    monkeypatch.setattr(inforce, "WAIT_S", 0.0)
     address = calls.address_of(lab_of_four)
     before = holdings(address)
     with take(address, f"fast of {KEY}"), pytest.warns(sx.SoupWarning, match=f"{KEY}: .*at work"):
