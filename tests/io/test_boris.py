@@ -168,6 +168,17 @@ def test_several_subjects(bare_store, tmp_path):
         assert "left  events of subject" in repr(report)
 
 
+def test_a_subject_that_nobody_is(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
+    events = [[0.01, "A", "lift", "", ""], [0.02, "A", "lift", "", ""]]
+    other = observation([[0.01, "B", "chew", "", ""]], {"1": ["M1/S1/reach_side_v002.mp4"]})
+    path = project(tmp_path / "p.boris", {"x": observation(events), "y": other})
+    with pytest.raises(ArgumentError, match=r"subject: expected one of \['A', 'B'\].*'a'"):
+        boris.read(ds, path, annotator="Ana", subject="a")
+    ds, report = boris.read(ds, path, annotator="Ana", subject="A")
+    assert "observation 'y': has no event of subject 'A', so no behavior occurs" in repr(report)
+
+
 def test_several_observers(bare_store, tmp_path):
     ds = bare_store({"M1/S1/1": 100})
     by = [

@@ -18,7 +18,7 @@ from typing import Literal
 import xarray as xr
 
 from soupxr.errors import ArgumentError, expected, one_of
-from soupxr.io.boris.observation import Observation
+from soupxr.io.boris.observation import NO_FOCAL_SUBJECT, Observation
 from soupxr.io.gather import BehaviorNames, Gathering, Missing
 from soupxr.io.matching import TrialNames
 from soupxr.io.report import ImportReport
@@ -122,10 +122,18 @@ def read(
             if observation.name not in observations:
                 gathering.leave(f"observation {observation.name!r}, as asked")
         found = [observation for observation in found if observation.name in observations]
+    _check_subject(subject, found)
     choices = Choices(annotator, subject, unpaired == "close", points == "frame", rest)
     for observation in found:
         place(observation, gathering, choices)
     return gathering.commit(overwrite)
+
+
+def _check_subject(subject: str | None, found: Sequence[Observation]) -> None:
+    # A name with a slip in it would make every observation one in which nothing occurs.
+    names = {event.subject or NO_FOCAL_SUBJECT for one in found for event in one.events}
+    if subject is not None and names and subject not in names:
+        raise ArgumentError(expected("subject", f"one of {sorted(names)}", subject))
 
 
 def behaviors(path: PathLike | Sequence[PathLike]) -> list[str]:

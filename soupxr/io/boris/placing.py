@@ -109,6 +109,10 @@ def _of_subject(
     wanted = "" if subject == NO_FOCAL_SUBJECT else subject
     for other in sorted(subjects - {wanted}):
         gathering.leave(f"events of subject {other or NO_FOCAL_SUBJECT!r}, as asked")
+    if wanted not in subjects:
+        gathering.note(
+            f"{observation.where}: has no event of subject {subject!r}, so no behavior occurs"
+        )
     return [event for event in observation.events if event.subject == wanted]
 
 
