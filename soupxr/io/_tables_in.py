@@ -102,7 +102,8 @@ class BoutTable:
                 spans[who, key] += [span] if span else []
         for (who, key), of_trial in spans.items():
             of_trial += self._unlabelled(key)
-            self.gathering.paint(who, key, of_trial, self.table.path.name, rest)
+            name, untold = self.table.path.name, self.gathering.untold(None)
+            self.gathering.paint(who, key, of_trial, name, rest, untold=untold)
 
     def _span(self, row: Row) -> Iterator[tuple[str, str, Span | None]]:
         where = self.table.where(row)

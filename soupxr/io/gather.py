@@ -122,16 +122,36 @@ class Gathering:
 
     def behavior(self, name: str, where: str) -> str | None:
         """Our name of a behavior; None where it is left out or not known."""
+        ours = self._ours(name)
+        if ours is None and name in self._said:
+            self.leave(f"behavior {name!r}, as asked")
+        elif ours is None:
+            self._lacking["behavior", name].append(where)
+        return ours
+
+    def _ours(self, name: str) -> str | None:
         if name in self._said:
-            ours = self._said[name]
-            if ours is None:
-                self.leave(f"behavior {name!r}, as asked")
-            return ours
+            return self._said[name]
         known = behavior_name(name, self.behaviors)
-        if known in self.behaviors:
-            return known
-        self._lacking["behavior", name].append(where)
-        return None
+        return known if known in self.behaviors else None
+
+    def untold(self, theirs: Iterable[str] | None, left: Iterable[str] = ()) -> list[str]:
+        """Behaviors of ours of which a file says nothing, not even that they do not occur.
+
+        Parameters
+        ----------
+        theirs : iterable of str or None
+            Names of all that could be scored; None where that is not known.
+        left : iterable of str
+            Their names of what was scored but is not taken.
+        """
+        if theirs is None:
+            out = {behavior_name(name, self.behaviors) for name, o in self._said.items() if not o}
+            told = (set(self.behaviors) - out) | set(self._said.values())
+        else:
+            told = {self._ours(name) for name in theirs}
+        told -= {self._ours(name) for name in left}
+        return [name for name in self.behaviors if name not in told]
 
     def trial(self, where: str, *names: str) -> StoredTrial | None:
         """The trial of these names; None where there is none."""
@@ -215,10 +235,15 @@ class Gathering:
         where: str,
         rest: Rest = "absent",
         observed: Sequence[tuple[int, int]] | None = None,
+        untold: Sequence[str] = (),
     ) -> None:
-        """Take the bouts of one trial."""
+        """Take the bouts of one trial; where no bout is, ``untold`` behaviors are unlabelled."""
         n_frames = self.trials[key].n_frames
         painted = paint(spans, n_frames, self.behaviors, rest, observed)
+        unknown = np.isin(self.behaviors, untold) & (painted.mask == 0)
+        painted.mask[unknown] = -1
+        if unknown.any():
+            self.note(f"of {', '.join(untold)} nothing is said, so they are unlabelled")
         self.problems += painted.problems
         for note in painted.notes:
             self.note(f"{key}: {note}")

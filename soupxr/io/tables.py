@@ -70,7 +70,8 @@ def read(
     inclusive : bool
         Whether stop is the last frame of the bout, not the one after it.
     rest : {"absent", "unlabelled"}
-        What a frame of a trial in the table is that no bout covers.
+        What a frame of a trial in the table is that no bout covers. Behaviors that are left out
+        are unlabelled.
     behaviors : mapping, optional
         Their names of behaviors → ours, or None to leave one out. What is not named has the same
         name here as there.

@@ -96,7 +96,30 @@ def test_states_points_and_image_indices(bare_store, tmp_path, name):
     # The pictures say so; by their times it would be [25, 50].
     assert bouts_of(ds, "M1/S1/1", "grab") == [[24, 49]]
     assert report.names == {"x": "M1/S1/1"}
-    assert set(np.unique(mask_of(ds, "M1/S1/1", "Ana"))) == {0, 1}
+    mask = mask_of(ds, "M1/S1/1", "Ana")
+    assert set(np.unique(mask[:, [0, 2, 5]])) == {0, 1}
+    # Of these the project has none: nobody looked for them.
+    assert (mask[:, [1, 3, 4]] == -1).all()
+    assert "of handopen, supinate, atmouth nothing is said" in repr(report)
+
+
+def test_what_is_left_out_is_unlabelled_and_not_absent(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
+    events = [
+        [0.004, "", "lift", "", ""],
+        [0.02, "", "lift", "", ""],
+        [0.031, "", "chew", "", ""],
+        [0.05, "", "Pull", "", ""],
+        [0.1, "", "Pull", "", ""],
+    ]
+    both = {"x": observation(events), "y": observation([], {"1": ["reach_side_v002.mp4"]})}
+    path = project(tmp_path / "p.boris", both, codes=("lift", "Pull"))
+    names = {"lift": None, "Pull": "grab"}
+    ds, _ = boris.read(ds, path, annotator="Ana", behaviors=names, points="leave")
+    assert bouts_of(ds, "M1/S1/1", "grab") == [[25, 50]]
+    assert (mask_of(ds, "M1/S1/1", "Ana")[:, [0, 5]] == -1).all()
+    # No chewing was left out of the other.
+    assert (mask_of(ds, "M1/S1/2", "Ana")[:, [2, 5]] == 0).all()
 
 
 @settings(

@@ -59,6 +59,19 @@ def test_a_semicolon_table_with_crlf_comma_decimals_and_any_header(bare_store, t
     assert report.names == {"reach_side_v001": "M1/S1/1"}
 
 
+def test_a_behavior_that_is_left_out_is_unlabelled_and_not_absent(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 10})
+    table = write(
+        tmp_path / "b.csv", "behavior,start_frame,stop_frame\nlift,2,4\nsup,3,5\nGrip,3,5\n"
+    )
+    names = {"lift": None, "sup": None, "Grip": "grab"}
+    ds, report = tables.read(ds, table, annotator="Ana", behaviors=names)
+    mask = mask_of(ds, "M1/S1/1", "Ana")
+    assert (mask[:, [0, 3]] == -1).all() and (mask[:, [1, 4, 5]] == 0).all()
+    assert mask[:, 2].tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+    assert "of lift, supinate nothing is said" in repr(report)
+
+
 def test_frames_that_count_from_one_and_name_the_last(bare_store, tmp_path):
     ds = bare_store({"M1/S1/1": 20})
     table = write(tmp_path / "b.tsv", "behavior\tstart\tduration\nlift\t1\t2\n")

@@ -67,7 +67,8 @@ def read(
         Whether point events are bouts of one frame, or left out.
     rest : {"absent", "unlabelled"}
         What a frame of an observed trial is that no bout covers. What lies outside an observation's
-        time interval is unlabelled.
+        time interval is unlabelled, and so is a behavior that is left out, or that the project's
+        ethogram does not have.
     behaviors : mapping, optional
         Their names of behaviors → ours, or None to leave one out.
     trials : mapping or str, optional

@@ -84,6 +84,8 @@ class Observation:
         Seconds that were observed, where it was not everything.
     variables : mapping of str to str
         Independent variables.
+    ethogram : sequence of str or None
+        Behaviors that could be scored; None where that is not told.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Observation:
     interval: tuple[float, float] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    ethogram: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

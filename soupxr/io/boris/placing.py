@@ -73,9 +73,11 @@ def place(observation: Observation, gathering: Gathering, choices: Choices) -> N
     bouts, problems = pair(events)
     gathering.problems += problems
     spans: dict[str, list[Span]] = defaultdict(list)
+    left: list[str] = []
     for bout in bouts:
         if bout.is_point and not choices.takes_points:
             gathering.leave(f"point events of {bout.behavior!r}, as asked")
+            left.append(bout.behavior)
             continue
         for key, span in _spans(bout, shown, observation, gathering, choices.closes):
             spans[key].append(span)
@@ -87,6 +89,7 @@ def place(observation: Observation, gathering: Gathering, choices: Choices) -> N
             observation.where,
             choices.rest,
             _observed(observation, one),
+            gathering.untold(observation.ethogram, left),
         )
 
 
