@@ -111,7 +111,9 @@ class Gathering:
         keys = list(dict.fromkeys(keys_of(ds))) if ds.sizes.get("trial", 1) else []
         selected = self.store.trials(keys)
         self.trials = {trial.key: trial for trial in selected}
-        self.finder = TrialFinder(selected, trials)
+        stored = self.store.trials(self.store.keys())
+        others = [trial for trial in stored if trial.key not in self.trials]
+        self.finder = TrialFinder(selected, trials, others)
         self._new: dict[Address, NewTrial] = {}
         self._rows: list[ingest.TrialRow] = []
         self._masks: dict[str, dict[str, Mask]] = defaultdict(dict)
@@ -162,8 +164,15 @@ class Gathering:
         if found is None:
             self._lacking["trial", next((n for n in names if n), "without a name")].append(where)
             return None
-        self.names.setdefault(next(n for n in names if n), found.key)
+        name = next(n for n in names if n)
+        self.names.setdefault(name, found.key)
+        self.tell_of_folder(name, found)
         return found
+
+    def tell_of_folder(self, name: str, trial: StoredTrial) -> None:
+        """Note that a video was known by its name, though its folder is another."""
+        if self.finder.is_by_name_alone(name, trial.key):
+            self.note(f"{name} is taken for {trial.key} by its name; its folder is another")
 
     def leave(self, what: str) -> None:
         """Note what is not taken, once."""

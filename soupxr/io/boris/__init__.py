@@ -138,15 +138,19 @@ def _check_subject(subject: str | None, found: Sequence[Observation]) -> None:
 
 
 def behaviors(path: PathLike | Sequence[PathLike]) -> list[str]:
-    """Names of the behaviors in a project or in exported tables, to create a store with."""
+    """Names of the behaviors in a project or in exported tables, to create a store with.
+
+    The state ``unlabelled`` of our own projects is none.
+    """
     from soupxr.io.boris import project
+    from soupxr.io.boris.placing import UNLABELLED
 
     names: dict[str, None] = {}
     for one in _paths(path):
         names |= dict.fromkeys(project.ethogram_of(one) if project.is_project(one) else [])
         for observation in _observations(one):
             names |= dict.fromkeys(event.behavior for event in observation.events)
-    return list(names)
+    return [name for name in names if name != UNLABELLED]
 
 
 def write(
@@ -183,8 +187,9 @@ def write(
     Raises
     ------
     ArgumentError
-        If there is nothing to write, a file is there already, or a frame is shorter than a
-        millisecond, which BORIS cannot tell.
+        If there is nothing to write, a file is there already, a frame is shorter than a
+        millisecond, which BORIS cannot tell, or a behavior's name cannot be told from what says
+        that labels are missing.
     """
     from soupxr.io.boris import out
 

@@ -145,6 +145,8 @@ def _shown(observation: Observation, gathering: Gathering) -> list[_Shown]:
             found = gathering.finder.find(*names)
             if isinstance(found, StoredTrial):
                 gathering.names.setdefault(observation.name, found.key)
+                if not own:
+                    gathering.tell_of_folder(player[0].path, found)
                 return [_Shown(player[0], found)]
         elif any(isinstance(gathering.finder.find(m.path), StoredTrial) for m in player):
             return _several(player, observation, gathering)
