@@ -128,11 +128,11 @@ def bouts(
     """Write bouts to FILE (CSV; - is the screen), one row each.
 
     Columns: animal, session, trial_id, behavior, start, stop (the first frame after it), and
-    duration_s.
+    duration_s. Where they come from stands beside FILE, in FILE.provenance.json.
     """
     _one_source(mode, annotator)
     ds = _with_results(chosen.open(store), mode)
-    with _opened(file, overwrite) as out:
+    with _with_origin(file, ds, mode, annotator, "bouts"), _opened(file, overwrite) as out:
         ds.soup.bouts(mode=mode, annotator=annotator).to_csv(out, index=False)
 
 
@@ -155,13 +155,14 @@ def frames(
     """Write every frame to FILE (CSV; - is the screen), one row each.
 
     Columns: animal, session, trial_id, frame, time_s, and each behavior: 1 occurs, 0 does not,
-    -1 unlabelled. Trials without a complete result, or without labels, are left out.
+    -1 unlabelled. Trials without a complete result, or without labels, are left out. Where they
+    come from stands beside FILE, in FILE.provenance.json.
     """
     _one_source(mode, annotator)
     if probability and mode is None:
         raise click.UsageError("--probability goes with --mode.")
     ds = _with_results(chosen.open(store), mode)
-    with _opened(file, overwrite) as out:
+    with _with_origin(file, ds, mode, annotator, "frames"), _opened(file, overwrite) as out:
         for number, table in enumerate(_frame_tables(ds, mode, annotator, probability)):
             table.to_csv(out, index=False, header=number == 0)
 
@@ -201,6 +202,22 @@ def _frame_tables(
         for name in ("trial_id", "session", "animal"):
             places.insert(0, name, getattr(trial, name))
         yield pd.concat([places, table], axis=1)
+
+
+@contextmanager
+def _with_origin(
+    file: str, ds: xr.Dataset, mode: str | None, annotator: str | None, form: str
+) -> Iterator[None]:
+    """Write provenance beside a table, once that is written; the screen has none."""
+    if file == "-":
+        yield
+        return
+    from soupxr.io._tables_out import record_of, write_record
+    from soupxr.io.chosen import choose
+
+    record = record_of(choose(ds, mode, annotator, "export"), form)
+    yield
+    write_record(Path(file), record)
 
 
 @contextmanager

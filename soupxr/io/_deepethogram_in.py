@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from soupxr.io.arrays import Misfit, digest, ethogram_of, fitted, spread
 from soupxr.io.gather import Address, Gathering, NewTrial
 from soupxr.io.hdf5 import open_file, texts
 from soupxr.io.matching import named_trial
-from soupxr.io.sheet import read_rows, to_number
+from soupxr.io.sheet import is_empty, read_rows, to_number
 from soupxr.modes import MODES
 from soupxr.store import ImportedResult, StoredTrial
 
 __all__ = ["Wanted", "take"]
+
+#: What the index column is called: by pandas not at all.
+INDEX = frozenset(["", "unnamed: 0", "index", "frame", "0"])
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def _addressed(project: Project, gathering: Gathering) -> dict[Address, ProjectV
     root = data_root(gathering.store).resolve()
     stored = {
         (root / path).resolve(): (trial.animal, trial.session, trial.trial_id)
-        for trial in gathering.trials.values()
+        for trial in gathering.store.trials(gathering.store.keys())
         for path in trial.video_paths
     }
     found: dict[Address, ProjectVideo] = {}
@@ -140,13 +144,20 @@ def _labels(project: Project, path: Path) -> tuple[list[str], npt.NDArray[Any]]:
     if len(rows) < 2:
         raise Misfit("expected a header and a row a frame")
     header = [str(cell).strip() for cell in rows[0].cells]
-    # The index column has no name, or a number's.
-    first = 1 if header[0] not in project.classes else 0
+    first = int(header[0].lower() in INDEX)
     for row in rows[1:]:
         if len(row.cells) != len(header):
             raise Misfit(f"row {row.number}: {len(row.cells)} cells under {len(header)} headers")
+        strange = [cell for cell in row.cells[first:] if not _is_label(cell)]
+        if strange:
+            raise Misfit(f"row {row.number}: expected 1, 0 or -1, but got {strange[0]!r}")
     values = np.array([[to_number(cell) for cell in row.cells[first:]] for row in rows[1:]])
     return header[first:], values
+
+
+def _is_label(cell: object) -> bool:
+    """Whether it is a number, or nothing, which is unlabelled."""
+    return is_empty(cell) or str(cell).strip().lower() in ("na", "nan") or isfinite(to_number(cell))
 
 
 def _check_background(names: Sequence[str], labels: npt.NDArray[np.int8]) -> None:

@@ -32,8 +32,12 @@ UNITS = {"s": "second", "sec": "second", "second": "second", "seconds": "second"
     "frame": "frame",
     "frames": "frame",
 }
+#: How our own tables of frames begin; behaviors follow.
+OWN_FRAMES = ["animal", "session", "trial_id", "frame", "time_s"]
 #: Columns of a table of frames that are no behaviors.
 FACTS = frozenset(["time", "index", "unnamed:_0", ""])
+#: What only a row of a bout tells; in a table of frames, a behavior may be called so.
+OF_BOUTS = frozenset(["behavior", "start", "stop", "duration"])
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Table:
         Place of each column that has a meaning.
     unit : str or None
         Of start and stop, where the header says.
+    record : mapping
+        Provenance of our own tables.
     """
 
     path: Path
@@ -53,12 +59,17 @@ class Table:
     rows: Sequence[Row]
     columns: Mapping[str, int]
     unit: str | None
-    unlabelled: Mapping[str, Mapping[str, Sequence[Sequence[int]]]]
+    record: Mapping[str, Any]
 
     @property
     def is_of_frames(self) -> bool:
         """Whether it has a row for each frame."""
-        return "frame" in self.columns and "start" not in self.columns
+        return "frame" in self.columns
+
+    @property
+    def unlabelled(self) -> Mapping[str, Mapping[str, Sequence[Sequence[int]]]]:
+        """Stretches of each trial and behavior that were not looked at, as the record says."""
+        return dict(self.record.get("unlabelled", {}))
 
     def where(self, row: Row) -> str:
         """Name of a row, for messages."""
@@ -78,10 +89,12 @@ class Table:
     def behavior_columns(self) -> dict[str, int]:
         """Of a table of frames: place of each behavior."""
         taken = set(self.columns.values())
+        is_own = self.record.get("form") == "frames"
+        first = len(OWN_FRAMES) if is_own else 0
         return {
             name: place
             for place, name in enumerate(self.header)
-            if place not in taken and _split(name)[0] not in FACTS
+            if place not in taken and place >= first and (is_own or _split(name)[0] not in FACTS)
         }
 
     def behaviors(self) -> list[str]:
@@ -105,7 +118,11 @@ def _header(rows: Sequence[Row], path: Path) -> list[str]:
 
 
 def open_table(
-    path: Path, columns: Mapping[str, str], sheet: str | int | None, delimiter: str | None
+    path: Path,
+    columns: Mapping[str, str],
+    sheet: str | int | None,
+    delimiter: str | None,
+    unit: str | None = None,
 ) -> Table:
     """Read a table and find its columns.
 
@@ -114,28 +131,55 @@ def open_table(
     FormatError
         If it cannot be read, or lacks a column.
     ArgumentError
-        If ``columns`` names one that it does not have.
+        If ``columns`` names one that it does not have, or ``unit`` is not what the header says.
     """
     rows = read_rows(path, sheet, delimiter)
     header = _header(rows, path)
-    places, unit = _find_columns(header, columns)
-    table = Table(path, header, rows[1:], places, unit, _unlabelled(path))
-    if table.is_of_frames:
-        return table
-    lacking = [name for name in ("behavior", "start") if name not in places]
-    if "stop" not in places and "duration" not in places:
-        lacking.append("stop")
-    if lacking:
-        raise FormatError(
-            f"{path}: expected columns for {', '.join(lacking)}, but the header has {header}. "
-            f"Say which they are: columns={{{lacking[0]!r}: ...}}."
-        )
+    record = _record(path)
+    if record.get("form") == "frames" and header[: len(OWN_FRAMES)] == OWN_FRAMES:
+        places = {name: place for place, name in enumerate(OWN_FRAMES[:4])}
+    else:
+        record = {name: value for name, value in record.items() if name != "form"}
+        places = _find_columns(header, columns, unit)
+    table = Table(path, header, rows[1:], places, _unit(header, places, columns, unit), record)
+    _check_table(table)
     return table
 
 
+def _check_table(table: Table) -> None:
+    header, places = table.header, table.columns
+    lacking = [name for name in ("behavior", "start") if name not in places]
+    if "stop" not in places and "duration" not in places:
+        lacking.append("stop")
+    if lacking and not table.is_of_frames:
+        raise FormatError(
+            f"{table.path}: expected columns for {', '.join(lacking)}, but the header has "
+            f"{list(header)}. Say which they are: columns={{{lacking[0]!r}: ...}}."
+        )
+    double = _doubled(table)
+    if double:
+        raise FormatError(f"{table.path}: the column {double!r} is there twice. Leave one out.")
+    for row in table.rows:
+        beyond = [cell for cell in row.cells[len(header) :] if not is_empty(cell)]
+        if beyond:
+            raise FormatError(
+                f"{table.where(row)}: expected {len(header)} cells, as in the header, but "
+                f"{beyond[0]!r} stands beyond them. Is the comma a decimal point there, too?"
+            )
+
+
+def _doubled(table: Table) -> str | None:
+    """A header that means something and is there twice."""
+    first = len(OWN_FRAMES) if "form" in table.record else 0
+    told = {table.header[place] for place in table.columns.values() if place >= first}
+    if table.is_of_frames:
+        told |= set(table.behavior_columns)
+    return next((name for name in told if table.header[first:].count(name) > 1), None)
+
+
 def _find_columns(
-    header: Sequence[str], given: Mapping[str, str]
-) -> tuple[dict[str, int], str | None]:
+    header: Sequence[str], given: Mapping[str, str], unit: str | None
+) -> dict[str, int]:
     strange = sorted(set(given) - set(USUAL))
     if strange:
         raise ArgumentError(expected("columns", f"keys among {list(USUAL)}", strange))
@@ -155,10 +199,29 @@ def _find_columns(
         ]
         if found:
             # Where a table has both, frames are exact.
-            in_frames = [place for place in found if split[place][1] == "frame"]
-            places[name] = (in_frames or found)[0]
-    units = {split[places[name]][1] for name in ("start", "stop") if name in places} - {None}
-    return places, units.pop() if len(units) == 1 else None
+            wanted = [place for place in found if split[place][1] == (unit or "frame")]
+            places[name] = (wanted or found)[0]
+    if "frame" not in places:
+        return places
+    is_of_bouts = {"behavior", "start"} <= set(places) and bool({"stop", "duration"} & set(places))
+    out = {"frame"} if is_of_bouts else OF_BOUTS - set(given)
+    return {name: place for name, place in places.items() if name not in out}
+
+
+def _unit(
+    header: Sequence[str], places: Mapping[str, int], given: Mapping[str, str], unit: str | None
+) -> str | None:
+    """Unit of start and stop, as the header says; None where it does not, or says two."""
+    ends = ("start", "stop" if "stop" in places else "duration")
+    told = {name: _split(header[places[name]])[1] for name in ends if name in places}
+    against = [
+        header[places[n]] for n, u in told.items() if n not in given and u not in (None, unit)
+    ]
+    if unit is not None and against:
+        remedy = "If the header is wrong, say which columns are meant: columns={'start': ...}."
+        raise ArgumentError(expected("unit", f"that of the column {against[0]!r}", unit, remedy))
+    units = set(told.values()) - {None}
+    return units.pop() if len(units) == 1 else None
 
 
 def _split(header: str) -> tuple[str, str | None]:
@@ -168,19 +231,22 @@ def _split(header: str) -> tuple[str, str | None]:
     return "_".join(words[:-1] if unit else words), unit
 
 
-def _unlabelled(path: Path) -> Mapping[str, Mapping[str, Sequence[Sequence[int]]]]:
-    """What the provenance of our own tables says was not looked at."""
+def _record(path: Path) -> Mapping[str, Any]:
+    """The provenance of our own tables; nothing of others."""
     beside = path.with_name(f"{path.name}.provenance.json")
-    if path.suffix.lower() in EXCEL:
-        try:
-            rows = read_rows(path, "provenance")
-        except ArgumentError:
-            return {}
-        record = {row.cells[0]: "".join(str(c) for c in row.cells[1:] if c) for row in rows}
-        return dict(json.loads(record.get("unlabelled", "{}")))
-    if not beside.is_file():
-        return {}
+    is_excel = path.suffix.lower() in EXCEL
     try:
-        return dict(json.loads(beside.read_text("utf-8")).get("unlabelled", {}))
-    except (ValueError, AttributeError) as error:
-        raise FormatError(f"{beside}: is damaged ({error}). Put it right, or delete it.") from error
+        if is_excel:
+            rows = read_rows(path, "provenance")
+            told = {row.cells[0]: "".join(str(c) for c in row.cells[1:] if c) for row in rows}
+            return {
+                name: text if name == "form" else json.loads(text)
+                for name, text in told.items()
+                if name in ("form", "trials", "unlabelled")
+            }
+        return dict(json.loads(beside.read_text("utf-8"))) if beside.is_file() else {}
+    except ArgumentError:
+        return {}  # no such sheet
+    except (ValueError, TypeError) as error:
+        place = f"{path}, sheet provenance" if is_excel else beside
+        raise FormatError(f"{place}: is damaged ({error}). Put it right, or delete it.") from error

@@ -64,8 +64,10 @@ class _Trials:
             names.insert(0, key_of(*(filled[level] for level in LEVELS)))
         if not any(names) and not given and len(self._sole) == len(LEVELS):
             names = [key_of(*(self._sole[level] for level in LEVELS))]
-        # A table may have no column for trials but an animal's, which names a video.
-        return tuple(name for name in (*names, *(str(value) for value in given.values())) if name)
+        if len(given) == 1:
+            # A table may have no column for trials but an animal's, which names a video.
+            names += map(str, given.values())
+        return tuple(name for name in names if name)
 
     def _values_there_is_one_of(self) -> dict[str, Any]:
         trials = list(self.gathering.trials.values())
@@ -93,6 +95,11 @@ class BoutTable:
             raise ArgumentError(
                 f"unit: expected 'second' or 'frame', for the header of {table.path} does not say."
             )
+        if self.unit == "second" and (first_frame or inclusive):
+            told = "first_frame" if first_frame else "inclusive"
+            raise ArgumentError(f"{told}: is of frames, but the table is in seconds. Leave it out.")
+        if inclusive and "stop" not in table.columns:
+            raise ArgumentError("inclusive: is of stop, but the table has durations. Leave it out.")
 
     def take(self, rest: Rest) -> None:
         """Put all bouts into the gathering."""
@@ -102,7 +109,14 @@ class BoutTable:
                 spans[who, key] += [span] if span else []
         for (who, key), of_trial in spans.items():
             of_trial += self._unlabelled(key)
-            self.gathering.paint(who, key, of_trial, self.table.path.name, rest)
+            name, untold = self.table.path.name, self.gathering.untold(None)
+            self.gathering.paint(who, key, of_trial, name, rest, untold=untold)
+        for key in sorted(set(self.table.record.get("trials", ())) & set(self.gathering.trials)):
+            if key not in {taken for _, taken in spans}:
+                self.gathering.leave(
+                    f"{key}: was exported, too, but has no bout in the table, which so does not "
+                    "say whose labels it has; a table of frames does"
+                )
 
     def _span(self, row: Row) -> Iterator[tuple[str, str, Span | None]]:
         where = self.table.where(row)
@@ -171,21 +185,33 @@ class FrameTable:
             if (ours := self.gathering.behavior(name, f"{self.table.path.name}, header"))
         }
         masks: dict[tuple[str, str], Any] = {}
+        told: dict[tuple[str, str], Any] = {}
         for row in self.table.rows:
             trial = self.trials.trial(row)
             if trial is not None:
-                shape = (trial.n_frames, len(self.gathering.behaviors))
-                mask = masks.setdefault((self.trials.who(row), trial.key), np.full(shape, -1))
-                problem = self._put(row, mask, columns)
+                whose = self.trials.who(row), trial.key
+                if whose not in masks:
+                    masks[whose] = np.full((trial.n_frames, len(self.gathering.behaviors)), -1)
+                    told[whose] = np.zeros(trial.n_frames, dtype=bool)
+                problem = self._put(row, masks[whose], told[whose], columns)
                 if problem:
                     self.gathering.problems.append(f"{self.table.where(row)}: {problem}")
         for (who, key), mask in masks.items():
+            lacking = int((~told[who, key]).sum())
+            if lacking:
+                self.gathering.note(
+                    f"{key}: {lacking} of its {len(mask)} frames are not in the table, and are "
+                    "unlabelled"
+                )
             self.gathering.label(who, key, mask.astype(np.int8), self.table.path.name)
 
-    def _put(self, row: Row, mask: Any, columns: Mapping[int, int]) -> str:
+    def _put(self, row: Row, mask: Any, told: Any, columns: Mapping[int, int]) -> str:
         frame = to_number(self.table.cell(row, "frame")) - self.first_frame
         if not 0 <= frame < len(mask) or frame % 1:
             return f"frame {self.table.cell(row, 'frame')!r}: the trial has {len(mask)} frames"
+        if told[int(frame)]:
+            return f"frame {self.table.cell(row, 'frame')!r}: is there twice"
+        told[int(frame)] = True
         for place, column in columns.items():
             cell = row.cells[place] if place < len(row.cells) else None
             value = to_number(cell)

@@ -17,7 +17,7 @@ from soupxr.errors import ArgumentError, expected
 from soupxr.io.chosen import Chosen, choose, new_file, write_json
 from soupxr.io.sheet import EXCEL
 
-__all__ = ["to_dataframe", "write"]
+__all__ = ["record_of", "to_dataframe", "write", "write_record"]
 
 TIMES = ("start_frame", "stop_frame", "start_s", "stop_s", "duration_s")
 #: Rows of a sheet, the header included.
@@ -41,17 +41,26 @@ def write(
     if suffix not in EXCEL and suffix not in DELIMITERS:
         raise ArgumentError(expected("path", "a name that ends in .csv, .tsv or .xlsx", str(path)))
     chosen = choose(ds, mode, annotator, "tables.write")
-    record = chosen.provenance() | {"form": form}
-    unlabelled = chosen.unlabelled()
-    if unlabelled and form == "bouts":
-        record["unlabelled"] = unlabelled
+    record = record_of(chosen, form)
     with new_file(path, overwrite) as unfinished:
         if suffix in EXCEL:
             _write_excel(unfinished, form, rows_of(chosen), record)
         else:
             _write_text(unfinished, DELIMITERS[suffix], rows_of(chosen))
-            write_json(path.with_name(f"{path.name}.provenance.json"), record)
+            write_record(path, record)
     return path
+
+
+def record_of(chosen: Chosen, form: str) -> dict[str, Any]:
+    """Provenance of a table; one of bouts does not tell itself what is unlabelled."""
+    record = chosen.provenance() | {"form": form}
+    unlabelled = chosen.unlabelled() if form == "bouts" else {}
+    return record | ({"unlabelled": unlabelled} if unlabelled else {})
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write provenance beside a table of text."""
+    write_json(path.with_name(f"{path.name}.provenance.json"), record)
 
 
 def to_dataframe(

@@ -111,7 +111,9 @@ class Gathering:
         keys = list(dict.fromkeys(keys_of(ds))) if ds.sizes.get("trial", 1) else []
         selected = self.store.trials(keys)
         self.trials = {trial.key: trial for trial in selected}
-        self.finder = TrialFinder(selected, trials)
+        stored = self.store.trials(self.store.keys())
+        others = [trial for trial in stored if trial.key not in self.trials]
+        self.finder = TrialFinder(selected, trials, others)
         self._new: dict[Address, NewTrial] = {}
         self._rows: list[ingest.TrialRow] = []
         self._masks: dict[str, dict[str, Mask]] = defaultdict(dict)
@@ -122,16 +124,36 @@ class Gathering:
 
     def behavior(self, name: str, where: str) -> str | None:
         """Our name of a behavior; None where it is left out or not known."""
+        ours = self._ours(name)
+        if ours is None and name in self._said:
+            self.leave(f"behavior {name!r}, as asked")
+        elif ours is None:
+            self._lacking["behavior", name].append(where)
+        return ours
+
+    def _ours(self, name: str) -> str | None:
         if name in self._said:
-            ours = self._said[name]
-            if ours is None:
-                self.leave(f"behavior {name!r}, as asked")
-            return ours
+            return self._said[name]
         known = behavior_name(name, self.behaviors)
-        if known in self.behaviors:
-            return known
-        self._lacking["behavior", name].append(where)
-        return None
+        return known if known in self.behaviors else None
+
+    def untold(self, theirs: Iterable[str] | None, left: Iterable[str] = ()) -> list[str]:
+        """Behaviors of ours of which a file says nothing, not even that they do not occur.
+
+        Parameters
+        ----------
+        theirs : iterable of str or None
+            Names of all that could be scored; None where that is not known.
+        left : iterable of str
+            Their names of what was scored but is not taken.
+        """
+        if theirs is None:
+            out = {behavior_name(name, self.behaviors) for name, o in self._said.items() if not o}
+            told = (set(self.behaviors) - out) | set(self._said.values())
+        else:
+            told = {self._ours(name) for name in theirs}
+        told -= {self._ours(name) for name in left}
+        return [name for name in self.behaviors if name not in told]
 
     def trial(self, where: str, *names: str) -> StoredTrial | None:
         """The trial of these names; None where there is none."""
@@ -142,8 +164,15 @@ class Gathering:
         if found is None:
             self._lacking["trial", next((n for n in names if n), "without a name")].append(where)
             return None
-        self.names.setdefault(next(n for n in names if n), found.key)
+        name = next(n for n in names if n)
+        self.names.setdefault(name, found.key)
+        self.tell_of_folder(name, found)
         return found
+
+    def tell_of_folder(self, name: str, trial: StoredTrial) -> None:
+        """Note that a video was known by its name, though its folder is another."""
+        if self.finder.is_by_name_alone(name, trial.key):
+            self.note(f"{name} is taken for {trial.key} by its name; its folder is another")
 
     def leave(self, what: str) -> None:
         """Note what is not taken, once."""
@@ -215,10 +244,15 @@ class Gathering:
         where: str,
         rest: Rest = "absent",
         observed: Sequence[tuple[int, int]] | None = None,
+        untold: Sequence[str] = (),
     ) -> None:
-        """Take the bouts of one trial."""
+        """Take the bouts of one trial; where no bout is, ``untold`` behaviors are unlabelled."""
         n_frames = self.trials[key].n_frames
         painted = paint(spans, n_frames, self.behaviors, rest, observed)
+        unknown = np.isin(self.behaviors, untold) & (painted.mask == 0)
+        painted.mask[unknown] = -1
+        if unknown.any():
+            self.note(f"of {', '.join(untold)} nothing is said, so they are unlabelled")
         self.problems += painted.problems
         for note in painted.notes:
             self.note(f"{key}: {note}")

@@ -33,14 +33,22 @@ class TrialFinder:
         Those that may be meant.
     names : mapping, str or None
         What the user says: a mapping from names to trials, or a regular expression.
+    others : sequence of StoredTrial
+        Those that may not, but that a name may mean better than any of ``trials``.
     """
 
-    def __init__(self, trials: Sequence[StoredTrial], names: TrialNames = None) -> None:
+    def __init__(
+        self,
+        trials: Sequence[StoredTrial],
+        names: TrialNames = None,
+        others: Sequence[StoredTrial] = (),
+    ) -> None:
         self.names = names
         self._named = {trial.key: trial for trial in trials}
         self._by_words: dict[tuple[str, ...], set[str]] = defaultdict(set)
         self._by_stem: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
-        for trial in trials:
+        self._levels = {trial.key: _levels(trial) for trial in (*trials, *others)}
+        for trial in (*trials, *others):
             self._by_words[_words(trial.key)].add(trial.key)
             for path in trial.video_paths:
                 self._by_stem[_stem(path)].append((_parts(path), trial.key))
@@ -60,24 +68,49 @@ class TrialFinder:
             if said is not None:
                 return self._named.get(trial_key(*said))
         for name in names:
-            found = self._find_one(name)
-            if found is not None:
-                return found
+            keys = self._keys(name)
+            if len(keys) > 1:
+                keys = [key for key in keys if key in self._named] or keys[:1]
+            if len(keys) > 1:
+                return f"{name!r} may be any of {', '.join(sorted(keys)[:5])}"
+            if keys:
+                return self._named.get(keys[0])
         return None
 
-    def _find_one(self, name: str) -> StoredTrial | str | None:
-        if name in self._named:
-            return self._named[name]
+    def is_by_name_alone(self, name: str, key: str) -> bool:
+        """Whether a video has the name of one of the trial's, and is in a folder of another."""
+        tails = [
+            (_common_tail(parts, _parts(name)), len(parts))
+            for parts, other in self._by_stem.get(_stem(name), ())
+            if other == key
+        ]
+        return bool(tails) and all(tail < min(n, len(_parts(name))) for tail, n in tails)
+
+    def _keys(self, name: str) -> list[str]:
+        """Keys of the trials that a name may mean."""
+        if name in self._levels:
+            return [name]
+        theirs = _parts(name)
         matches: dict[str, int] = {}
-        for parts, key in self._by_stem.get(_stem(name), ()):
-            matches[key] = max(matches.get(key, 0), _common_tail(parts, _parts(name)))
+        # Of M9/S1/3, the 3 is no name of a video.
+        videos = (
+            [] if re.fullmatch(r"[^/]+/[^/]+/\d+", name) else self._by_stem.get(_stem(name), [])
+        )
+        for parts, key in videos:
+            tail = _common_tail(parts, theirs)
+            if not self._is_of_another(key, parts, theirs, tail):
+                matches[key] = max(matches.get(key, 0), tail)
         best = max(matches.values(), default=0)
         keys = [key for key, length in matches.items() if length == best]
-        if not keys:
-            keys = sorted(self._by_words.get(_words(name), ()))
-        if len(keys) > 1:
-            return f"{name!r} may be any of {', '.join(sorted(keys)[:5])}"
-        return self._named[keys[0]] if keys else None
+        return keys or sorted(self._by_words.get(_words(name), ()))
+
+    def _is_of_another(
+        self, key: str, parts: Sequence[str], theirs: Sequence[str], tail: int
+    ) -> bool:
+        """Whether a path ends in folders of a trial's, but of another animal: M2/S1, not M1/S1."""
+        if not 1 < tail < min(len(parts), len(theirs)):
+            return False
+        return parts[-1 - tail] in self._levels[key]
 
 
 def named_trial(names: TrialNames, name: str) -> Address | None:
@@ -130,6 +163,10 @@ def _number(text: str | None, name: str) -> int:
     if not text or not text.isdecimal():
         raise ArgumentError(expected("trials", f"a number as trial_id of {name!r}", text))
     return int(text)
+
+
+def _levels(trial: StoredTrial) -> frozenset[str]:
+    return frozenset([trial.animal.lower(), trial.session.lower()])
 
 
 def _parts(path: str) -> tuple[str, ...]:

@@ -68,9 +68,11 @@ def read(
     first_frame : int
         Number of the first frame, where the unit is frames; 1 in MATLAB.
     inclusive : bool
-        Whether stop is the last frame of the bout, not the one after it.
+        Whether stop is the last frame of the bout, not the one after it; where there is a column
+        for stop, in frames.
     rest : {"absent", "unlabelled"}
-        What a frame of a trial in the table is that no bout covers.
+        What a frame of a trial in the table is that no bout covers. Behaviors that are left out
+        are unlabelled.
     behaviors : mapping, optional
         Their names of behaviors → ours, or None to leave one out. What is not named has the same
         name here as there.
@@ -115,7 +117,7 @@ def read(
 
     one_of("unit", unit, (None, "frame", "second"))
     one_of("rest", rest, ("absent", "unlabelled"))
-    table = open_table(Path(path), columns or {}, sheet, delimiter)
+    table = open_table(Path(path), columns or {}, sheet, delimiter, unit)
     gathering = Gathering(
         ds, "table", str(path), behaviors=behaviors, trials=trials, missing=missing
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,16 @@ def test_bouts_go_out_and_come_in_as_they_were(soupxr, ds, store, tmp_path):
     np.testing.assert_array_equal(
         ds.annotation.sel(annotator="Ben"), ds.annotation.sel(annotator="Ana")
     )
+
+
+@pytest.mark.parametrize("form", ["bouts", "frames"])
+def test_provenance_goes_along_with_a_table(soupxr, store, tmp_path, form):
+    soupxr("export", form, store, tmp_path / "t.csv", "--mode", "fast")
+    record = json.loads((tmp_path / "t.csv.provenance.json").read_text("utf-8"))
+    assert (record["labels"], record["mode"], record["form"]) == ("ethogram", "fast", form)
+    assert record["trials"]
+    soupxr("export", form, store, "-", "--mode", "fast")
+    assert len(list(tmp_path.glob("*.provenance.json"))) == 1
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", ","])

@@ -96,7 +96,30 @@ def test_states_points_and_image_indices(bare_store, tmp_path, name):
     # The pictures say so; by their times it would be [25, 50].
     assert bouts_of(ds, "M1/S1/1", "grab") == [[24, 49]]
     assert report.names == {"x": "M1/S1/1"}
-    assert set(np.unique(mask_of(ds, "M1/S1/1", "Ana"))) == {0, 1}
+    mask = mask_of(ds, "M1/S1/1", "Ana")
+    assert set(np.unique(mask[:, [0, 2, 5]])) == {0, 1}
+    # Of these the project has none: nobody looked for them.
+    assert (mask[:, [1, 3, 4]] == -1).all()
+    assert "of handopen, supinate, atmouth nothing is said" in repr(report)
+
+
+def test_what_is_left_out_is_unlabelled_and_not_absent(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
+    events = [
+        [0.004, "", "lift", "", ""],
+        [0.02, "", "lift", "", ""],
+        [0.031, "", "chew", "", ""],
+        [0.05, "", "Pull", "", ""],
+        [0.1, "", "Pull", "", ""],
+    ]
+    both = {"x": observation(events), "y": observation([], {"1": ["reach_side_v002.mp4"]})}
+    path = project(tmp_path / "p.boris", both, codes=("lift", "Pull"))
+    names = {"lift": None, "Pull": "grab"}
+    ds, _ = boris.read(ds, path, annotator="Ana", behaviors=names, points="leave")
+    assert bouts_of(ds, "M1/S1/1", "grab") == [[25, 50]]
+    assert (mask_of(ds, "M1/S1/1", "Ana")[:, [0, 5]] == -1).all()
+    # No chewing was left out of the other.
+    assert (mask_of(ds, "M1/S1/2", "Ana")[:, [2, 5]] == 0).all()
 
 
 @settings(
@@ -166,6 +189,17 @@ def test_several_subjects(bare_store, tmp_path):
         ds, report = boris.read(ds, path, annotator=subject, subject=subject)
         assert bouts_of(ds, "M1/S1/1", "lift", subject) == expected
         assert "left  events of subject" in repr(report)
+
+
+def test_a_subject_that_nobody_is(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
+    events = [[0.01, "A", "lift", "", ""], [0.02, "A", "lift", "", ""]]
+    other = observation([[0.01, "B", "chew", "", ""]], {"1": ["M1/S1/reach_side_v002.mp4"]})
+    path = project(tmp_path / "p.boris", {"x": observation(events), "y": other})
+    with pytest.raises(ArgumentError, match=r"subject: expected one of \['A', 'B'\].*'a'"):
+        boris.read(ds, path, annotator="Ana", subject="a")
+    ds, report = boris.read(ds, path, annotator="Ana", subject="A")
+    assert "observation 'y': has no event of subject 'A', so no behavior occurs" in repr(report)
 
 
 def test_several_observers(bare_store, tmp_path):
@@ -424,6 +458,40 @@ def test_exports_that_boris_made_of_our_project(bare_store, kind):
         assert (mask_of(ds, f"M1/S1/{n}", "Ana") == truth).all()
 
 
+def test_aggregated_rows_in_any_order(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    head = "Observation id,Subject,Behavior,Behavior type,Start (s),Stop (s),Media file name"
+    rows = [("lift", 0.1, 0.12), ("lift", 0.05, 0.1), ("grab", 0.02, 0.1), ("grab", 0.04, 0.2)]
+    lines = [f"x,,{name},STATE,{start},{stop},{VIDEO}" for name, start, stop in rows]
+    (tmp_path / "a.csv").write_text("\n".join([head, *lines]))
+    ds, report = boris.read(ds, tmp_path / "a.csv", annotator="Ana")
+    assert bouts_of(ds, "M1/S1/1", "lift") == [[25, 60]]
+    assert bouts_of(ds, "M1/S1/1", "grab") == [[10, 100]]
+    assert "bouts of grab overlap, and are one" in repr(report)
+
+
+def test_the_same_file_name_of_another_animal(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100, "M2/S1/1": 100})
+    events = [[0.01, "", "lift", "", ""], [0.02, "", "lift", "", ""]]
+    videos = {"x": "/data/M1/S1/reach_side_v001.mp4", "y": "/data/M2/S1/reach_side_v001.mp4"}
+    both = {name: observation(events, {"1": [video]}) for name, video in videos.items()}
+    path = project(tmp_path / "p.boris", both)
+    _, report = boris.read(ds.sel(animal=["M1"]), path, annotator="Ana", missing="leave")
+    assert report.annotations == {"Ana": ("M1/S1/1",)}
+    assert "reach_side_v001.mp4', which the store does not have" in repr(report)
+    # Nor is it M1's where the store has no M2 at all.
+    alone = bare_store({"M1/S1/1": 100}, name="alone.zarr")
+    with pytest.raises(FormatError, match=r"trial '/data/M2/S1/reach_side_v001\.mp4': not among"):
+        boris.read(alone, path, annotator="Ana")
+
+
+def test_a_video_in_another_folder_is_told(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    seen = observation([], {"1": ["C:\\films\\reach_side_v001.mp4"]})
+    ds, report = boris.read(ds, project(tmp_path / "p.boris", {"x": seen}), annotator="Ana")
+    assert "is taken for M1/S1/1 by its name; its folder is another" in repr(report)
+
+
 def test_a_table_that_is_not_from_boris(bare_store, tmp_path):
     ds = bare_store({"M1/S1/1": 100})
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
@@ -494,6 +562,32 @@ def test_an_annotator_is_known_again(bare_store, tmp_path):
     with pytest.raises(FormatError, match="'Ana' has labelled this trial already"):
         boris.read(ds, path)
     boris.read(ds, path, overwrite=True)
+
+
+def test_what_is_missing_is_no_behavior(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 10}, behaviors=["lift", "grab"])
+    labels = np.full((10, 2), -1, np.int8)
+    labels[3:5] = 0
+    ds = ds.soup.annotate(labels, annotator="Ana")
+    path = boris.write(ds, tmp_path / "p.boris", annotator="Ana")
+    assert boris.behaviors(path) == ["lift", "grab"]
+
+
+@pytest.mark.parametrize("name", ["unlabelled", "None", "a|"])
+def test_a_behavior_that_would_come_back_as_a_gap(bare_store, tmp_path, name):
+    ds = bare_store({"M1/S1/1": 10}, behaviors=["lift", name])
+    labels = np.zeros((10, 2), np.int8)
+    labels[2:4] = 1
+    whole = ds.soup.annotate(labels, annotator="whole")
+    back, _ = boris.read(
+        whole, boris.write(whole, tmp_path / "w.boris", annotator="whole"), annotator="back"
+    )
+    assert np.array_equal(mask_of(back, "M1/S1/1", "back"), labels)
+    labels[5, 1] = -1
+    ds = whole.soup.annotate(labels, annotator="Ana")
+    with pytest.raises(ArgumentError, match="cannot be told from them"):
+        boris.write(ds, tmp_path / "p.boris", annotator="Ana")
+    assert not (tmp_path / "p.boris").exists()
 
 
 def test_what_cannot_be_written(bare_store, tmp_path):

@@ -167,6 +167,22 @@ def test_all_that_is_wrong_is_told_and_nothing_is_added(project):
     assert sx.open(ds.attrs["soupxr_store"]).sizes["trial"] == 0
 
 
+def test_labels_that_are_no_labels(project):
+    path = put_labels(project, "m1_a", with_background(np.zeros((N, 2), np.int8)))
+    text = path.read_text()
+    path.write_text(text.replace("\n3,1,0,0", "\n3,1,x,0"))
+    with pytest.raises(FormatError, match="row 5: expected 1, 0 or -1, but got 'x'"):
+        deepethogram.read(new(project), project)
+
+
+def test_a_first_behavior_that_is_none_of_the_project(project):
+    names = ["stand", "walk", "groom"]
+    path = project / "DATA" / "m1_a" / "m1_a_labels.csv"
+    path.write_text("\n".join([",".join(names), *["1,0,0"] * N]))
+    with pytest.raises(FormatError, match="behavior 'stand': expected one of"):
+        deepethogram.read(new(project), project)
+
+
 def test_other_behaviors(project):
     put_labels(project, "m1_a", with_background(random_mask(N, 2, 3)))
     ds = new(project, behaviors=("walk", "grooming"))

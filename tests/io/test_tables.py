@@ -12,10 +12,12 @@ from results import put_result
 
 import soupxr as sx
 from soupxr.bouts import mask_to_bouts
+from soupxr.dataset import store_of
 from soupxr.errors import ArgumentError, FormatError
 from soupxr.io import tables
 from soupxr.io.matching import TrialFinder
 from soupxr.io.sheet import read_rows, to_number
+from soupxr.store import write_annotations
 
 
 def write(path, text, encoding="utf-8"):
@@ -57,6 +59,20 @@ def test_a_semicolon_table_with_crlf_comma_decimals_and_any_header(bare_store, t
     )
     assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Ana")[:, 0]).tolist() == [[25, 62]]
     assert report.names == {"reach_side_v001": "M1/S1/1"}
+
+
+def test_a_behavior_that_is_left_out_is_unlabelled_and_not_absent(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 10})
+    table = write(
+        tmp_path / "b.csv", "behavior,start_frame,stop_frame\nlift,2,4\nsup,3,5\nGrip,3,5\n"
+    )
+    names = {"lift": None, "sup": None, "Grip": "grab"}
+    ds, report = tables.read(ds, table, annotator="Ana", behaviors=names)
+    mask = mask_of(ds, "M1/S1/1", "Ana")
+    assert (mask[:, [0, 3]] == -1).all()
+    assert (mask[:, [1, 4, 5]] == 0).all()
+    assert mask[:, 2].tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+    assert "of lift, supinate nothing is said" in repr(report)
 
 
 def test_frames_that_count_from_one_and_name_the_last(bare_store, tmp_path):
@@ -193,6 +209,98 @@ def test_no_table_at_all(bare_store, tmp_path):
     ]:
         with pytest.raises(FormatError, match=told):
             tables.read(ds, tmp_path / name, annotator="Ana")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("behavior,start_frame,duration_s\nlift,1,2\n", {}, "header of .* does not say"),
+        ("behavior,start_s,duration_frames\nlift,0.01,2\n", {}, "header of .* does not say"),
+        (
+            "behavior,start_frame,stop_frame\nlift,0,1\n",
+            {"unit": "second"},
+            "unit: expected that of the column 'start_frame'",
+        ),
+        (
+            "behavior,start,duration\nlift,1,2\n",
+            {"unit": "frame", "inclusive": True},
+            "the table has durations",
+        ),
+        ("behavior,start_s,stop_s\nlift,0,0.1\n", {"first_frame": 1}, "first_frame: is of frames"),
+        ("behavior,start_s,stop_s\nlift,0,0.1\n", {"inclusive": True}, "inclusive: is of frames"),
+    ],
+)
+def test_what_would_shift_bouts_is_refused(bare_store, tmp_path, text, options, told):
+    ds = bare_store({"M1/S1/1": 100})
+    with pytest.raises(ArgumentError, match=told):
+        tables.read(ds, write(tmp_path / "b.csv", text), annotator="Ana", **options)
+
+
+def test_of_columns_in_both_units_the_one_that_is_asked_for_counts(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100}, fps=5)
+    table = write(
+        tmp_path / "b.csv", "behavior,start_frame,stop_frame,start_s,stop_s\nlift,10,20,1,2\n"
+    )
+    for unit, bout in ((None, [10, 20]), ("frame", [10, 20]), ("second", [5, 10])):
+        back, _ = tables.read(ds, table, annotator=f"by {unit}", unit=unit)
+        assert mask_to_bouts(mask_of(back, "M1/S1/1", f"by {unit}")[:, 0]).tolist() == [bout]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("behavior,start_s,stop_s\nlift,0,01,0,05\n", "row 2: expected 3 cells"),
+        ("behavior,start_s,stop_s,behavior\nlift,0,0.1,grab\n", "'behavior' is there twice"),
+        ("frame,lift,grab,lift\n0,1,0,0\n", "the column 'lift' is there twice"),
+        ("frame,lift\n0,1\n0,0\n", "row 3: frame '0': is there twice"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(bare_store, tmp_path, text, told):
+    ds = bare_store({"M1/S1/1": 1000})
+    with pytest.raises(FormatError, match=told):
+        tables.read(ds, write(tmp_path / "b.csv", text), annotator="Ana")
+
+
+def test_frames_that_a_table_lacks_are_told(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 10})
+    ds, report = tables.read(ds, write(tmp_path / "f.csv", "frame,lift\n2,1\n"), annotator="Ana")
+    assert "9 of its 10 frames are not in the table, and are unlabelled" in repr(report)
+
+
+def test_a_number_of_a_trial_is_no_name_of_a_video(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/3": 10, "M2/S1/1": 10}, video="{animal}/{trial_id}.mp4", views=("top",))
+    table = write(
+        tmp_path / "b.csv",
+        "animal,session,trial_id,behavior,start_frame,stop_frame\nM9,S1,3,lift,1,4\n",
+    )
+    with pytest.raises(FormatError, match="trial 'M9/S1/3': not among"):
+        tables.read(ds, table, annotator="Ana")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+@pytest.mark.parametrize(
+    "names",
+    [["start", "label"], ["time", "frame"], ["rater", "stop"], ["=1+1", 'a,b;"c'], ["ü", "NA"]],
+)
+def test_behaviors_with_names_of_columns(bare_store, tmp_path, names, suffix):
+    ds = bare_store({"M1/S1/1": 12}, behaviors=names)
+    labels = np.resize(np.array([1, 0, -1, 1, 1], np.int8), (12, 2))
+    ds = ds.soup.annotate(labels, annotator="Ana")
+    for form in ("bouts", "frames"):
+        path = tables.write(ds, tmp_path / f"{form}.{suffix}", annotator="Ana", form=form)
+        assert tables.behaviors(path) == names
+        ds, _ = tables.read(ds, path, annotator=form)
+        assert np.array_equal(mask_of(ds, "M1/S1/1", form), labels)
+
+
+def test_a_trial_without_bouts_is_told_to_be_left(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 10, "M1/S1/2": 10})
+    labels = np.zeros((10, 6), np.int8)
+    write_annotations(store_of(ds).address, "Ana", {"M1/S1/1": labels + 1, "M1/S1/2": labels})
+    ds = sx.open(store_of(ds).address)
+    path = tables.write(ds, tmp_path / "b.csv", annotator="Ana")
+    _, report = tables.read(ds, path, annotator="Ben")
+    assert "left  M1/S1/2: was exported, too, but has no bout in the table" in repr(report)
 
 
 def test_a_failing_disk_leaves_the_store_as_it_was(bare_store, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from typing import Literal
 import xarray as xr
 
 from soupxr.errors import ArgumentError, expected, one_of
-from soupxr.io.boris.observation import Observation
+from soupxr.io.boris.observation import NO_FOCAL_SUBJECT, Observation
 from soupxr.io.gather import BehaviorNames, Gathering, Missing
 from soupxr.io.matching import TrialNames
 from soupxr.io.report import ImportReport
@@ -67,7 +67,8 @@ def read(
         Whether point events are bouts of one frame, or left out.
     rest : {"absent", "unlabelled"}
         What a frame of an observed trial is that no bout covers. What lies outside an observation's
-        time interval is unlabelled.
+        time interval is unlabelled, and so is a behavior that is left out, or that the project's
+        ethogram does not have.
     behaviors : mapping, optional
         Their names of behaviors → ours, or None to leave one out.
     trials : mapping or str, optional
@@ -122,22 +123,34 @@ def read(
             if observation.name not in observations:
                 gathering.leave(f"observation {observation.name!r}, as asked")
         found = [observation for observation in found if observation.name in observations]
+    _check_subject(subject, found)
     choices = Choices(annotator, subject, unpaired == "close", points == "frame", rest)
     for observation in found:
         place(observation, gathering, choices)
     return gathering.commit(overwrite)
 
 
+def _check_subject(subject: str | None, found: Sequence[Observation]) -> None:
+    # A name with a slip in it would make every observation one in which nothing occurs.
+    names = {event.subject or NO_FOCAL_SUBJECT for one in found for event in one.events}
+    if subject is not None and names and subject not in names:
+        raise ArgumentError(expected("subject", f"one of {sorted(names)}", subject))
+
+
 def behaviors(path: PathLike | Sequence[PathLike]) -> list[str]:
-    """Names of the behaviors in a project or in exported tables, to create a store with."""
+    """Names of the behaviors in a project or in exported tables, to create a store with.
+
+    The state ``unlabelled`` of our own projects is none.
+    """
     from soupxr.io.boris import project
+    from soupxr.io.boris.placing import UNLABELLED
 
     names: dict[str, None] = {}
     for one in _paths(path):
         names |= dict.fromkeys(project.ethogram_of(one) if project.is_project(one) else [])
         for observation in _observations(one):
             names |= dict.fromkeys(event.behavior for event in observation.events)
-    return list(names)
+    return [name for name in names if name != UNLABELLED]
 
 
 def write(
@@ -174,8 +187,9 @@ def write(
     Raises
     ------
     ArgumentError
-        If there is nothing to write, a file is there already, or a frame is shorter than a
-        millisecond, which BORIS cannot tell.
+        If there is nothing to write, a file is there already, a frame is shorter than a
+        millisecond, which BORIS cannot tell, or a behavior's name cannot be told from what says
+        that labels are missing.
     """
     from soupxr.io.boris import out
 

@@ -183,7 +183,7 @@ def _events(table: _Table, rows: Sequence[Row], problems: list[str]) -> Iterator
 
 
 def _bouts(table: _Table, rows: Sequence[Row], problems: list[str]) -> Iterator[Event]:
-    """The START and the STOP of each aggregated row."""
+    """The bout or the point event of each aggregated row."""
     for row in rows:
         start = _moment(table, row, "start", "index_start")
         if start is None:
@@ -193,10 +193,7 @@ def _bouts(table: _Table, rows: Sequence[Row], problems: list[str]) -> Iterator[
         if "POINT" in table.text(row, "kind").upper():
             yield _event(table, row, start, "POINT")
             continue
-        yield _event(table, row, start, "START")
-        stop = _moment(table, row, "stop", "index_stop")
-        if stop is not None:
-            yield _event(table, row, stop, "STOP")
+        yield _event(table, row, start, "BOUT", _moment(table, row, "stop", "index_stop"))
 
 
 def _moment(table: _Table, row: Row, time: str, index: str) -> Moment | None:
@@ -216,7 +213,9 @@ def _kind_of_observation(table: _Table, row: Row) -> str:
     return "pictures" if {"from pictures", "from directories of images"} & set(told) else ""
 
 
-def _event(table: _Table, row: Row, moment: Moment, kind: Kind) -> Event:
+def _event(
+    table: _Table, row: Row, moment: Moment, kind: Kind, stop: Moment | None = None
+) -> Event:
     subject = table.text(row, "subject")
     names = [place for place, name in enumerate(table.header) if name.lower().startswith("modif")]
     modifiers = "|".join(
@@ -231,4 +230,5 @@ def _event(table: _Table, row: Row, moment: Moment, kind: Kind) -> Event:
         modifiers,
         kind,
         table.where(row),
+        stop,
     )

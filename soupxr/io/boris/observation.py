@@ -11,7 +11,7 @@ __all__ = ["NO_FOCAL_SUBJECT", "Bout", "Event", "Media", "Moment", "Observation"
 
 NO_FOCAL_SUBJECT = "No focal subject"
 
-Kind = Literal["START", "STOP", "POINT", "STATE"]
+Kind = Literal["START", "STOP", "POINT", "STATE", "BOUT"]
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,13 @@ class Event:
 
     Parameters
     ----------
-    kind : {"START", "STOP", "POINT", "STATE"}
-        ``"STATE"``: a START or a STOP, whichever is due.
+    kind : {"START", "STOP", "POINT", "STATE", "BOUT"}
+        ``"STATE"``: a START or a STOP, whichever is due. ``"BOUT"``: both, where they stand in
+        one line.
     where : str
         File and row, for messages.
+    stop : Moment or None
+        Of a ``"BOUT"``; None where nothing ended it.
     """
 
     moment: Moment
@@ -70,6 +73,7 @@ class Event:
     modifiers: str
     kind: Kind
     where: str
+    stop: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class Observation:
         Seconds that were observed, where it was not everything.
     variables : mapping of str to str
         Independent variables.
+    ethogram : sequence of str or None
+        Behaviors that could be scored; None where that is not told.
     """
 
     name: str
@@ -93,6 +99,7 @@ class Observation:
     interval: tuple[float, float] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    ethogram: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,8 @@ def pair(events: Sequence[Event]) -> tuple[list[Bout], list[str]]:
         for event in _in_time(same):
             if event.kind == "POINT":
                 bouts.append(_bout(event, event.moment, is_point=True))
+            elif event.kind == "BOUT":
+                bouts.append(_bout(event, event.stop))
             elif event.kind == "START" or (event.kind == "STATE" and begun is None):
                 if begun is not None:
                     bouts.append(_bout(begun, None))

@@ -56,6 +56,8 @@ def write(
 
 
 def _project(chosen: Chosen, path: Path) -> dict[str, Any]:
+    has_gaps = bool(chosen.unlabelled())
+    _check_names(chosen.behaviors, has_gaps)
     record = chosen.provenance()
     root = data_root(chosen.store)
     # BORIS takes paths from the folder of its project.
@@ -65,11 +67,6 @@ def _project(chosen: Chosen, path: Path) -> dict[str, Any]:
         trial.key: _observation(trial, mask, chosen, _media(trial, root, folder), date)
         for trial, mask in chosen.masks()
     }
-    has_gaps = any(
-        event[2] == UNLABELLED
-        for observation in observations.values()
-        for event in observation["events"]
-    )
     return {
         "time_format": "s",
         "project_date": date,
@@ -94,6 +91,21 @@ def _project(chosen: Chosen, path: Path) -> dict[str, Any]:
         "behaviors_coding_map": [],
         "converters": {},
     }
+
+
+def _check_names(behaviors: Sequence[str], has_gaps: bool) -> None:
+    """Refuse names that would come back as something else."""
+    strange = [
+        name
+        for name in behaviors
+        if name == UNLABELLED or name.lower() == "none" or name != name.strip("| ")
+    ]
+    if has_gaps and strange:
+        raise ArgumentError(
+            f"boris.write: labels are missing, which the state {UNLABELLED!r} and its modifiers "
+            f"would say; the behavior {strange[0]!r} cannot be told from them. "
+            "Use soupxr.io.tables."
+        )
 
 
 def _ethogram(behaviors: Sequence[str], has_gaps: bool) -> dict[str, Any]:

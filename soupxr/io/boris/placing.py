@@ -73,9 +73,11 @@ def place(observation: Observation, gathering: Gathering, choices: Choices) -> N
     bouts, problems = pair(events)
     gathering.problems += problems
     spans: dict[str, list[Span]] = defaultdict(list)
+    left: list[str] = []
     for bout in bouts:
         if bout.is_point and not choices.takes_points:
             gathering.leave(f"point events of {bout.behavior!r}, as asked")
+            left.append(bout.behavior)
             continue
         for key, span in _spans(bout, shown, observation, gathering, choices.closes):
             spans[key].append(span)
@@ -87,6 +89,7 @@ def place(observation: Observation, gathering: Gathering, choices: Choices) -> N
             observation.where,
             choices.rest,
             _observed(observation, one),
+            gathering.untold(observation.ethogram, left),
         )
 
 
@@ -109,6 +112,10 @@ def _of_subject(
     wanted = "" if subject == NO_FOCAL_SUBJECT else subject
     for other in sorted(subjects - {wanted}):
         gathering.leave(f"events of subject {other or NO_FOCAL_SUBJECT!r}, as asked")
+    if wanted not in subjects:
+        gathering.note(
+            f"{observation.where}: has no event of subject {subject!r}, so no behavior occurs"
+        )
     return [event for event in observation.events if event.subject == wanted]
 
 
@@ -138,6 +145,8 @@ def _shown(observation: Observation, gathering: Gathering) -> list[_Shown]:
             found = gathering.finder.find(*names)
             if isinstance(found, StoredTrial):
                 gathering.names.setdefault(observation.name, found.key)
+                if not own:
+                    gathering.tell_of_folder(player[0].path, found)
                 return [_Shown(player[0], found)]
         elif any(isinstance(gathering.finder.find(m.path), StoredTrial) for m in player):
             return _several(player, observation, gathering)

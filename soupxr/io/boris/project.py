@@ -104,6 +104,7 @@ def _observation(
         _interval(content),
         {str(k): str(v) for k, v in (content.get("independent_variables") or {}).items()},
         problems,
+        list(kinds),
     )
 
 
