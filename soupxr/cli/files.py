@@ -28,7 +28,7 @@ TEXTS = ("animal", "session", "behavior")
 
 @group("import", "soupxr import labels reach.zarr bouts.csv --annotator Ana --unit second")
 def import_() -> None:
-    """Bring labels of people, and files of other programs, into a STORE."""
+    """Bring labels, and files of other programs, into a STORE."""
 
 
 @group("export", "soupxr export bouts reach.zarr bouts.csv --mode fast")
@@ -53,7 +53,7 @@ def export() -> None:
     type=click.Choice(["frame", "second"]),
     default="frame",
     show_default=True,
-    help="Of start and stop in the table.",
+    help="Unit of start and stop in the table.",
 )
 @rest
 @click.option(
@@ -74,10 +74,11 @@ def labels(
     trials: str,
     overwrite: bool,
 ) -> None:
-    """Read bouts from TABLE into STORE: all of them or, if anything is wrong, none.
+    """Read a TABLE of bouts: all or, if anything is wrong, none.
 
     TABLE is CSV with the columns animal, session, trial_id, behavior, start and stop (the first
-    frame that is no longer part of the bout); others are ignored.
+    frame that is no longer part of the bout); others are ignored. For other headers, and Excel, see
+    soupxr import table.
     """
     bouts = _read_table(table)
     chosen.open(store).soup.annotate(
@@ -125,15 +126,16 @@ def bouts(
     chosen: Chosen,
     overwrite: bool,
 ) -> None:
-    """Write bouts to FILE (CSV; - is the screen), one row each.
+    """Write bouts to FILE, one row each.
 
-    Columns: animal, session, trial_id, behavior, start, stop (the first frame after it), and
-    duration_s.
+    FILE is CSV; - is the screen. Columns: animal, session, trial_id, behavior, start, stop (the
+    first frame after it), and duration_s. Where they come from stands in FILE.provenance.json.
     """
     _one_source(mode, annotator)
     ds = _with_results(chosen.open(store), mode)
     with _opened(file, overwrite) as out:
         ds.soup.bouts(mode=mode, annotator=annotator).to_csv(out, index=False)
+    _explain(file, ds, mode, annotator)
 
 
 @command(
@@ -152,10 +154,11 @@ def frames(
     overwrite: bool,
     probability: bool,
 ) -> None:
-    """Write every frame to FILE (CSV; - is the screen), one row each.
+    """Write every frame to FILE, one row each.
 
-    Columns: animal, session, trial_id, frame, time_s, and each behavior: 1 occurs, 0 does not,
-    -1 unlabelled. Trials without a complete result, or without labels, are left out.
+    FILE is CSV; - is the screen. Columns: animal, session, trial_id, frame, time_s, and each
+    behavior: 1 occurs, 0 does not, -1 unlabelled. Trials without a complete result, or without
+    labels, are left out. Where they come from stands in FILE.provenance.json.
     """
     _one_source(mode, annotator)
     if probability and mode is None:
@@ -164,6 +167,7 @@ def frames(
     with _opened(file, overwrite) as out:
         for number, table in enumerate(_frame_tables(ds, mode, annotator, probability)):
             table.to_csv(out, index=False, header=number == 0)
+    _explain(file, ds, mode, annotator)
 
 
 def _one_source(mode: str | None, annotator: str | None) -> None:
@@ -201,6 +205,21 @@ def _frame_tables(
         for name in ("trial_id", "session", "animal"):
             places.insert(0, name, getattr(trial, name))
         yield pd.concat([places, table], axis=1)
+
+
+def _explain(file: str, ds: xr.Dataset, mode: str | None, annotator: str | None) -> None:
+    """Put beside a file where what is in it comes from."""
+    from soupxr.dataset import keys_of, store_of
+    from soupxr.io.chosen import write_json
+    from soupxr.io.provenance import provenance_of
+    from soupxr.labels import label_source
+
+    if file == "-":
+        return
+    store, path = store_of(ds), Path(file)
+    source = label_source(store, mode=mode, annotator=annotator)
+    record = provenance_of(store, source, store.trials(keys_of(ds)))
+    write_json(path.with_name(f"{path.name}.provenance.json"), record)
 
 
 @contextmanager
