@@ -23,6 +23,7 @@ from soupxr.cli import main
 from soupxr.cli.base import Command
 from soupxr.cli.kinds import STORE
 from soupxr.dashboard.viewer import Viewer
+from soupxr.schema import Status
 from soupxr.stages import FeatureExtractor, FlowGenerator, SequenceModel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -255,6 +256,15 @@ def test_messages_that_are_explained_are_those_that_are_told():
         if part.strip(" .") and part.strip(" .") not in said
     ]
     assert not strange, "\n".join(strange)
+
+
+def test_messages_on_the_page_of_faults_are_told():
+    page = (DOCS / "faults.md").read_text(encoding="utf-8")
+    quoted = set(re.findall(r'"([^"\n]+)"', page)) - {status.name.lower() for status in Status}
+    assert len(quoted) > 6
+    said = _said()
+    parts = [part for message in quoted for part in re.split(r"\d+", message)]
+    assert [part for part in parts if part not in said] == []
 
 
 # ------------------------------------------------------------------ nothing from the network
