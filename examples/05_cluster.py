@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 
 import soupxr as sx
-from soupxr.inference.cluster import local_client
 from soupxr.synthetic import write_dataset
 
 QUICK = "--quick" in sys.argv
@@ -50,8 +49,8 @@ def prepare(folder: Path):
 # %% [markdown]
 # ## The run
 #
-# With `Client("tcp://scheduler:8786")` in place of `local_client`, it runs on a cluster. A worker
-# that dies loses nothing; two runs on one store share its trials.
+# With `Client("tcp://scheduler:8786")` in place of `sx.local_client`, it runs on a cluster. A
+# worker that dies loses nothing; two runs on one store share its trials.
 
 
 # %%
@@ -60,7 +59,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="soupxr-"))
     ds = prepare(folder)
     log = folder / "run.jsonl"
-    with local_client(workers=2) as client:
+    with sx.local_client(workers=2) as client:
         ds = ds.soup.infer(mode="fast", client=client, log=log)
     print(ds.soup)
     for line in log.read_text(encoding="utf-8").splitlines():

@@ -4,6 +4,10 @@
 >>> ds = sx.create("reach.zarr", data_root="videos")  # doctest: +SKIP
 >>> ds = ds.soup.add_item("M1", experiment="table")  # doctest: +SKIP
 >>> ds = ds.soup.infer(mode="fast")  # doctest: +SKIP
+>>> ds.soup  # what there is, and what to call next  # doctest: +SKIP
+
+Everything that concerns trials is a method of ``ds.soup``. ``soupxr.analysis`` has statistics of
+ethograms, ``soupxr.io`` reads and writes files of other programs.
 """
 
 from soupxr import accessor as _accessor  # registers Dataset.soup
@@ -49,3 +53,8 @@ __all__ = [
 ]
 
 del _accessor
+
+
+def __dir__() -> list[str]:
+    # What Tab offers: no inner workings.
+    return __all__

@@ -132,7 +132,19 @@ class SoupAccessor:
     ) -> xr.Dataset:
         """Remove an animal, a session, or one trial, with all results and annotations.
 
-        The videos stay. Returns the whole store, opened anew.
+        This cannot be undone. The videos stay.
+
+        Parameters
+        ----------
+        animal, session : str
+            Without a session, all sessions of the animal are removed.
+        trial_id : int, optional
+            One trial of ``session``.
+
+        Returns
+        -------
+        xarray.Dataset
+            The whole store, opened anew.
 
         Raises
         ------
@@ -187,6 +199,11 @@ class SoupAccessor:
     def features(self, mode: str) -> xr.Dataset:
         """Stored features of the selected trials, lazily.
 
+        Parameters
+        ----------
+        mode : {"fast", "medium", "slow"}
+            Whose features.
+
         Returns
         -------
         xarray.Dataset
@@ -199,6 +216,13 @@ class SoupAccessor:
 
     def bouts(self, mode: str | None = None, annotator: str | None = None) -> pd.DataFrame:
         """Bouts of a mode's ethograms or of an annotator's labels.
+
+        Parameters
+        ----------
+        mode : {"fast", "medium", "slow"}, optional
+            Whose ethograms.
+        annotator : str, optional
+            Whose labels. One of the two has to be given.
 
         Returns
         -------
@@ -613,8 +637,9 @@ class SoupAccessor:
         mode : {"fast", "medium", "slow"}
             Which networks.
         flow_model_in, feature_model_in, sequence_model_in : path, optional
-            Checkpoints. Default: the published models of the trials' ``experiment``. Without
-            ``flow_model_in``, the flow generator inside ``feature_model_in`` is used.
+            Checkpoints. Default: those that were trained last on this store (``ds.soup.models``),
+            else the published models of the trials' ``experiment``. Without ``flow_model_in``, the
+            flow generator inside ``feature_model_in`` is used.
         overwrite : bool
             Redo complete trials too. Features that the same models made of the same video are
             reused; ``ds.soup.feature_extractor.infer(overwrite=True)`` makes them anew. A trial
@@ -647,10 +672,10 @@ class SoupAccessor:
         batch_size : int or "auto"
             Windows that go through the networks at once; halved when memory runs out.
         every : int
-            Let the networks look at each so manyth frame, and at the last one, and interpolate
-            features linearly in between: about so many times faster, for high-speed video on a
-            computer without a GPU. Windows still hold consecutive frames, and the sequence model
-            still sees every frame. What it costs: ``benchmarks/README.md``.
+            ``every=3`` lets the networks look at every third frame, and at the last one, and
+            interpolates features linearly in between: about three times as fast, for high-speed
+            video on a computer without a GPU. Windows still hold consecutive frames, and the
+            sequence model still sees every frame. What it costs: ``benchmarks/README.md``.
         errors : {"raise", "warn"}
             What to do at the end if trials failed. The others are inferred either way.
         progress : bool, optional
@@ -892,15 +917,15 @@ class SoupAccessor:
 
     @property
     def flow_generator(self) -> FlowGenerator:
-        """Optic flow: trained from video alone."""
+        """The first stage alone: optic flow, trained from video without labels."""
         return FlowGenerator(self._ds)
 
     @property
     def feature_extractor(self) -> FeatureExtractor:
-        """The first stage alone: from video to features."""
+        """The second stage alone: from video and its flow to features."""
         return FeatureExtractor(self._ds)
 
     @property
     def sequence(self) -> SequenceModel:
-        """The second stage alone: from features to ethograms."""
+        """The third stage alone: from features to ethograms."""
         return SequenceModel(self._ds)

@@ -46,7 +46,9 @@ def open_dataset(address: str, chunks: Any = None) -> xr.Dataset:
             for name, variable in VARIABLES.items()
             if name not in (*LABELS, "trial", *LEVELS)
         },
-        attrs=store.attrs | {STORE_ATTR: address},
+        # An attribute without a value could not be written to a netCDF file.
+        attrs={name: value for name, value in store.attrs.items() if value is not None}
+        | {STORE_ATTR: address},
     )
     raw = raw.assign_coords(
         {name: np.array(store.labels(name)[: sizes[name]], dtype=str) for name in LABELS}

@@ -115,7 +115,7 @@ class FlowGenerator(_Stage):
         validation : float
             Part of the frames that is kept for validation.
         seed : int
-            Of all chance. On the CPU the same seed gives the same model.
+            Of all random choices. On the CPU the same seed gives the same model.
         num_workers : int or "auto"
             Threads that read clips ahead of use.
         device : str, optional

@@ -118,3 +118,11 @@ def test_files_that_are_not_ours_do_no_harm(ds, tmp_path):
     (tmp_path / "reach.zarr" / ".DS_Store").write_bytes(b"finder")
     assert sx.open(tmp_path / "reach.zarr").sizes["trial"] == 4
     assert sx.open(tmp_path / "reach.zarr").soup.features("fast").sizes["trial"] == 4
+
+
+def test_a_trial_goes_into_a_netcdf_file(ds, tmp_path):
+    pytest.importorskip("scipy")
+    one = ds.sel(animal="M1", session="S2", trial_id=1, mode="fast").drop_vars("trial")
+    one[["ethogram", "probability"]].to_netcdf(tmp_path / "trial.nc", engine="scipy")
+    with xr.open_dataset(tmp_path / "trial.nc", engine="scipy") as back:
+        np.testing.assert_array_equal(back.ethogram, one.ethogram)

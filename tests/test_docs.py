@@ -1,27 +1,39 @@
-"""The pages of ``docs/``: what they show runs, and what they quote is said."""
+"""The README and the pages of ``docs/``: what they show runs, and what they quote is said."""
 
 from __future__ import annotations
 
 import ast
+import inspect
 import pickle
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import soupxr as sx
+from soupxr.accessor import SoupAccessor
+from soupxr.cli import main
+from soupxr.cli.base import Command
+from soupxr.cli.kinds import STORE
+from soupxr.dashboard.viewer import Viewer
+from soupxr.schema import Status
+from soupxr.stages import FeatureExtractor, FlowGenerator, SequenceModel
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^(<!-- not run: .+? -->\n)?```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 #: Everything else runs as it stands, on the store that ``inferred`` or ``labelled`` makes.
-NOT_RUN = {"cluster.md", "index.md", "howto/index.md"}
+NOT_RUN = {"cluster.md", "howto/index.md"}
 KEYS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
 #: Pages that begin with videos, and their names in a folder M1/S1.
 FROM_VIDEOS = {
@@ -29,6 +41,7 @@ FROM_VIDEOS = {
     "howto/one-camera.md": ["rec_001.mp4", "rec_002.mp4"],
     "howto/behaviors.md": ["reach_side_v001.mp4", "reach_front_v001.mp4"],
     "howto/animal-soup.md": [],
+    "index.md": ["reach_side_v001.mp4", "reach_front_v001.mp4"],
 }
 FROM_NOTHING = {"start.md"}
 
@@ -41,10 +54,21 @@ def pages() -> list[str]:
 
 def blocks(page: str) -> Iterator[str]:
     """Python of a page, with empty lines before it so that lines keep their numbers."""
-    text = (DOCS / page).read_text(encoding="utf-8")
+    for source, is_run in all_blocks(DOCS / page):
+        if is_run:
+            yield source
+
+
+def all_blocks(path: Path) -> Iterator[tuple[str, bool]]:
+    """Python of a page, and whether it runs."""
+    text = path.read_text(encoding="utf-8")
     for found in BLOCK.finditer(text):
-        if found[1] is None:
-            yield "\n" * text.count("\n", 0, found.start(2)) + found[2]
+        yield "\n" * text.count("\n", 0, found.start(2)) + found[2], found[1] is None
+
+
+def texts() -> list[Path]:
+    """All that people read."""
+    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), ROOT / "examples" / "README.md"]
 
 
 @pytest.fixture
@@ -62,6 +86,7 @@ def world(
 ) -> Callable[[str], None]:
     """Put into the working folder what a page begins with."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Viewer, "show", lambda *_, **__: None)
 
     def make(page: str) -> None:
         if page in FROM_NOTHING:
@@ -81,14 +106,14 @@ def world(
     return make
 
 
-def _label(ds) -> None:
+def _label(ds, one: str = "Ana", other: str = "Ben") -> None:
     """What two people say, who do not quite agree."""
     random = np.random.default_rng(0)
     shape = (ds.sizes["trial"], int(ds.n_frames.max()), ds.sizes["behavior"])
     ana = random.integers(0, 2, shape, dtype=np.int8)
     ben = np.where(random.random(shape) < 0.2, 1 - ana, ana)
     whole = ds.ethogram.isel(mode=0, drop=True).isel(frame=slice(shape[1]))
-    for name, mask in (("Ana", ana), ("Ben", ben)):
+    for name, mask in ((one, ana), (other, ben)):
         ds.soup.annotate(whole.copy(data=mask), annotator=name)
 
 
@@ -104,11 +129,106 @@ def test_python_on_the_pages_runs(page, world):
         sx.set_options(data_root=None)
 
 
+@pytest.mark.slow
+def test_the_first_steps_of_the_readme_run(tmp_path, film, world):
+    world("start.md")
+    for key in ("M1/S2", "M2/S1"):
+        for view in ("side", "front"):
+            film(tmp_path / "data" / "videos" / key / f"reach_{view}_v001.mp4")
+    (first, is_run), *_ = all_blocks(ROOT / "README.md")
+    assert is_run
+    exec(compile(first, "README.md", "exec"), {"__name__": "page"})
+
+
+@pytest.mark.slow
+def test_the_rest_of_the_readme_runs(tmp_path, new_store, world, monkeypatch):
+    """One block after the other, on a store with results and labels of others."""
+    world("start.md")
+    ds = new_store(*KEYS, n_frames=60).soup.infer("fast")
+    (tmp_path / "bouts.csv").write_text(
+        "animal,session,trial_id,behavior,start,stop\nM1,S1,1,grab,0.2,0.4\n"
+    )
+    _label(ds, "second human", "Ben")
+    _label(ds.isel(trial=[0, 1]), "Ana", "Ben again")
+    # What BORIS gives back is of a trial that Ana has not labelled.
+    sx.io.boris.write(
+        sx.open("reach.zarr").isel(trial=[2]), "reach.boris", annotator="second human"
+    )
+    _, *rest = all_blocks(ROOT / "README.md")
+    namespace: dict[str, object] = {"__name__": "page", "sx": sx, "ds": sx.open("reach.zarr")}
+    for source, is_run in rest:
+        if is_run:
+            exec(compile(source, "README.md", "exec"), namespace)
+
+
 def test_blocks_that_do_not_run_are_few():
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md")))
-    found = [found[1] for found in BLOCK.finditer(text)]
-    assert len(found) > 30
-    assert sum(reason is not None for reason in found) <= 12
+    found = [is_run for path in texts() for _, is_run in all_blocks(path)]
+    assert len(found) > 40
+    assert found.count(False) <= 13
+
+
+# ------------------------------------------------------------------ calls and commands
+
+#: What can be called under these names, in text as in blocks.
+OWNERS = (sx, SoupAccessor, Viewer, *(getattr(sx.io, name) for name in sx.io.__all__), sx.analysis)
+STAGES = (FlowGenerator, FeatureExtractor, SequenceModel)
+
+
+def _could_be(call: ast.Call) -> list[Any]:
+    """What of ours goes by the name of what is called."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    found = [getattr(owner, name, None) for owner in (*OWNERS, *STAGES)]
+    return [one for one in found if callable(one)]
+
+
+def _takes(function: Any, call: ast.Call) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    names = {parameter.name for parameter in parameters}
+    return any(p.kind is p.VAR_KEYWORD for p in parameters) or all(
+        keyword.arg in names for keyword in call.keywords
+    )
+
+
+def _parsed(text: str) -> Iterator[ast.AST]:
+    """Parts of what is Python, where "…" stands for anything; of other text none."""
+    try:
+        yield from ast.walk(ast.parse(text.replace("…", "...")))
+    except SyntaxError:
+        return
+
+
+@pytest.mark.parametrize("path", texts(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_arguments_that_are_named_exist(path):
+    """Of calls in blocks that do not run, too, and of those in the text."""
+    text = path.read_text(encoding="utf-8")
+    inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text.replace(r"\|", "|"))
+    for source in [*(block for block, _ in all_blocks(path)), *inline]:
+        for call in _parsed(source):
+            if isinstance(call, ast.Call) and (functions := _could_be(call)):
+                assert any(_takes(one, call) for one in functions), ast.unparse(call)
+
+
+def _command_lines() -> list[str]:
+    """Those of ``soupxr`` in blocks and in the text, as they are typed."""
+    found = []
+    for path in (*texts(), ROOT / "CONTRIBUTING.md"):
+        text = path.read_text(encoding="utf-8")
+        shells = "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+        found += re.findall(r"^soupxr .+$", shells, re.MULTILINE)
+        found += re.findall(r"`(soupxr [^`\n]+)`", text)
+    return list(dict.fromkeys(line for line in found if "COMMAND" not in line))
+
+
+@pytest.mark.parametrize("line", _command_lines())
+def test_command_lines_can_be_typed(line, monkeypatch):
+    ran = []
+    monkeypatch.setattr(Command, "invoke", lambda self, _: ran.append(self.name))
+    for kind in (click.Path, type(STORE)):  # whether the files are there is not the question
+        monkeypatch.setattr(kind, "convert", lambda self, value, *_: value)
+    result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
+    # A command that is only named lacks what it needs.
+    is_named = len(line.split()) <= 3
+    assert ran or (is_named and "Missing argument" in result.output), result.output
 
 
 # ------------------------------------------------------------------ messages
@@ -138,6 +258,15 @@ def test_messages_that_are_explained_are_those_that_are_told():
         if part.strip(" .") and part.strip(" .") not in said
     ]
     assert not strange, "\n".join(strange)
+
+
+def test_messages_on_the_page_of_faults_are_told():
+    page = (DOCS / "faults.md").read_text(encoding="utf-8")
+    quoted = set(re.findall(r'"([^"\n]+)"', page)) - {status.name.lower() for status in Status}
+    assert len(quoted) > 6
+    said = _said()
+    parts = [part for message in quoted for part in re.split(r"\d+", message)]
+    assert [part for part in parts if part not in said] == []
 
 
 # ------------------------------------------------------------------ nothing from the network

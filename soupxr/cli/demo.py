@@ -16,7 +16,7 @@ __all__ = ["COMMANDS"]
     "soupxr demo --out demo",
     kept="The demo is not whole; the same command makes it anew.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

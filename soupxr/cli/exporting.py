@@ -50,7 +50,7 @@ def excel(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
 
 @_to(
     "boris",
-    "Write a BORIS project, so that ethograms can be corrected there.",
+    "Write a BORIS project, to correct ethograms there.",
     "soupxr export boris reach.zarr check.boris --mode fast --animal M1",
     is_folder=False,
 )
@@ -62,7 +62,7 @@ def to_boris(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
 
 @_to(
     "deepethogram",
-    "Write labels as DeepEthogram keeps them, one file a trial in FOLDER.",
+    "Write DeepEthogram's label files, one a trial, in FOLDER.",
     "soupxr export deepethogram reach.zarr labels --annotator Ana",
     is_folder=True,
 )
@@ -85,7 +85,7 @@ def to_deepethogram(store: str, folder: Path, chosen: Chosen, **options: Any) ->
     metavar="TIME",
     help="When the sessions began, with the time zone: 2026-03-01T09:00:00+01:00.",
 )
-@click.option("--description", default="", help="Of the sessions.")
+@click.option("--description", default="", help="Description of the sessions.")
 @click.option("--method", help="How the labels were made.")
 def nwb(
     store: str,
@@ -117,7 +117,7 @@ def nwb(
 )
 @click.option("--start", type=int, default=0, help="First frame.")
 @click.option("--stop", type=int, help="First frame that is no longer shown.")
-@click.option("--every", type=int, default=1, help="Take each so manyth frame.")
+@click.option("--every", type=int, default=1, help="2: take every other frame; 3: every third.")
 @click.option("--fps", type=float, help="Frames that the film shows in a second.")
 def video(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
     from soupxr.io import film

@@ -28,7 +28,7 @@ TEXTS = ("animal", "session", "behavior")
 
 @group("import", "soupxr import labels reach.zarr bouts.csv --annotator Ana --unit second")
 def import_() -> None:
-    """Bring labels of people, and files of other programs, into a STORE."""
+    """Bring labels, and files of other programs, into a STORE."""
 
 
 @group("export", "soupxr export bouts reach.zarr bouts.csv --mode fast")
@@ -53,7 +53,7 @@ def export() -> None:
     type=click.Choice(["frame", "second"]),
     default="frame",
     show_default=True,
-    help="Of start and stop in the table.",
+    help="Unit of start and stop in the table.",
 )
 @rest
 @click.option(
@@ -74,10 +74,11 @@ def labels(
     trials: str,
     overwrite: bool,
 ) -> None:
-    """Read bouts from TABLE into STORE: all of them or, if anything is wrong, none.
+    """Read a TABLE of bouts: all or, if anything is wrong, none.
 
     TABLE is CSV with the columns animal, session, trial_id, behavior, start and stop (the first
-    frame that is no longer part of the bout); others are ignored.
+    frame that is no longer part of the bout); others are ignored. For other headers, and Excel, see
+    soupxr import table.
     """
     bouts = _read_table(table)
     chosen.open(store).soup.annotate(
@@ -125,10 +126,10 @@ def bouts(
     chosen: Chosen,
     overwrite: bool,
 ) -> None:
-    """Write bouts to FILE (CSV; - is the screen), one row each.
+    """Write bouts to FILE, one row each.
 
-    Columns: animal, session, trial_id, behavior, start, stop (the first frame after it), and
-    duration_s. Where they come from stands beside FILE, in FILE.provenance.json.
+    FILE is CSV; - is the screen. Columns: animal, session, trial_id, behavior, start, stop (the
+    first frame after it), and duration_s. Where they come from stands in FILE.provenance.json.
     """
     _one_source(mode, annotator)
     ds = _with_results(chosen.open(store), mode)
@@ -152,11 +153,11 @@ def frames(
     overwrite: bool,
     probability: bool,
 ) -> None:
-    """Write every frame to FILE (CSV; - is the screen), one row each.
+    """Write every frame to FILE, one row each.
 
-    Columns: animal, session, trial_id, frame, time_s, and each behavior: 1 occurs, 0 does not,
-    -1 unlabelled. Trials without a complete result, or without labels, are left out. Where they
-    come from stands beside FILE, in FILE.provenance.json.
+    FILE is CSV; - is the screen. Columns: animal, session, trial_id, frame, time_s, and each
+    behavior: 1 occurs, 0 does not, -1 unlabelled. Trials without a complete result, or without
+    labels, are left out. Where they come from stands in FILE.provenance.json.
     """
     _one_source(mode, annotator)
     if probability and mode is None:

@@ -77,10 +77,16 @@ mode_in = click.option(
     metavar="OURS=THEIRS",
     help="Header of a column: animal, session, trial_id, behavior, start, stop, … Several times.",
 )
-@click.option("--unit", type=click.Choice(["frame", "second"]), help="Of start and stop.")
-@click.option("--first-frame", type=int, default=0, show_default=True, help="Number of the first.")
+@click.option(
+    "--unit",
+    type=click.Choice(["frame", "second"]),
+    help="Unit of start and stop. Default: as the headers say.",
+)
+@click.option(
+    "--first-frame", type=int, default=0, show_default=True, help="Number of the first frame."
+)
 @click.option("--inclusive", is_flag=True, help="stop is the last frame of a bout.")
-@click.option("--sheet", help="Of an Excel file; default: the first.")
+@click.option("--sheet", help="Sheet of an Excel file; default: the first.")
 @together(rest, behaviors, trials, missing, overwrite)
 def table(
     store: str,
@@ -89,7 +95,10 @@ def table(
     behaviors: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Read bouts, or a row for each frame, from a table with any headers (CSV or Excel)."""
+    """Read a table with any headers: CSV or Excel.
+
+    It has a row for each bout, or one for each frame.
+    """
     import soupxr
     from soupxr.io import tables
 
@@ -131,7 +140,7 @@ def boris(
     behaviors: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Read observations of BORIS: projects (.boris) and exported tables."""
+    """Read BORIS projects (.boris) and exported tables."""
     import soupxr
     from soupxr.io import boris
 
@@ -151,7 +160,10 @@ def boris(
 @click.option("--results/--no-results", default=True, help="Take predictions, too.")
 @together(experiment, behaviors, trials, missing, overwrite, data_root)
 def deepethogram(store: str, project: str, behaviors: tuple[str, ...], **options: Any) -> None:
-    """Read a DeepEthogram project: videos become trials, their labels an annotation."""
+    """Read a DeepEthogram project.
+
+    Its videos become trials, their labels an annotation, their predictions results.
+    """
     import soupxr
     from soupxr.io import deepethogram
 
@@ -161,11 +173,19 @@ def deepethogram(store: str, project: str, behaviors: tuple[str, ...], **options
 
 @command("animal-soup", "soupxr import animal-soup reach.zarr dataframe.hdf --results", kept=KEPT)
 @together(in_store, click.argument("dataframe", type=FILES))
-@click.option("--annotator", default="cleaned", show_default=True, help="Of cleaned ethograms.")
+@click.option(
+    "--annotator",
+    default="cleaned",
+    show_default=True,
+    help="Whose labels cleaned ethograms become.",
+)
 @click.option("--results/--no-results", default=True, help="Take predictions, too.")
 @together(behaviors, missing, overwrite, data_root)
 def animal_soup(store: str, dataframe: str, behaviors: tuple[str, ...], **options: Any) -> None:
-    """Read a dataframe of animal-soup (HDF), and the outputs of its sessions."""
+    """Read a dataframe of animal-soup (HDF).
+
+    Its trials, their cleaned ethograms, and the outputs of its sessions.
+    """
     import soupxr
     from soupxr.io import animal_soup
 

@@ -30,7 +30,8 @@ __all__ = ["COMMANDS"]
 def ls(store: str, chosen: Chosen, failed: bool, form: str | None) -> None:
     """List the trials of STORE, and how far each has come.
 
-    A trial is complete, or has features only, or failed, or has nothing (–) in a mode.
+    In each mode a trial is complete, has features only, has failed, or has nothing (–). One that is
+    "deciding" was getting new thresholds when the process ended: soupxr infer finishes it at once.
     """
     ds = chosen.open(store)
     table = ds.soup.trials

@@ -23,9 +23,12 @@ __all__ = ["COMMANDS"]
 @click.option("--compare", "use", flag_value="compare", help="Compare modes and annotators.")
 @selection
 @click.option("--mode", help="Whose ethograms: fast, medium or slow.")
-@click.option("--annotator", help="Whose labels are shown, or become of the edits.")
+@click.option(
+    "--annotator",
+    help="Whose labels are shown; with --clean or --manual, whose labels the edits become.",
+)
 @click.option("--uncertain", is_flag=True, help="With --clean: what is most worth a look first.")
-@click.option("--port", type=int, default=0, help="Default: any that is free.")
+@click.option("--port", type=int, default=0, help="Port of the page. Default: any that is free.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option(
     "--password",

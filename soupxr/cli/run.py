@@ -61,14 +61,16 @@ SEQUENCE_ALONE = ("sequence_model_in", "thresholds", "minimum_bout")
 @in_mode
 @selection
 @click.option("--only", type=click.Choice(["features", "sequence"]), help="Run this stage alone.")
-@click.option("--flow-model", "flow_model_in", type=FILE, help="Flow generator, a checkpoint.")
-@click.option("--feature-model", "feature_model_in", type=FILE, help="Feature extractor.")
+@click.option("--flow-model", "flow_model_in", type=FILE, help="Checkpoint of the flow generator.")
+@click.option(
+    "--feature-model", "feature_model_in", type=FILE, help="Checkpoint of the feature extractor."
+)
 @click.option(
     "--sequence-model",
     "sequence_model_in",
     type=FILE,
-    help="Sequence model. Without any of the three: what was trained on this store last, "
-    "else the published models of the trials' experiment.",
+    help="Checkpoint of the sequence model. Without any of the three: what was trained on this "
+    "store last, else the published models of the trials' experiment.",
 )
 @click.option("--overwrite", is_flag=True, help="Redo complete trials, too.")
 @click.option(
@@ -89,8 +91,10 @@ SEQUENCE_ALONE = ("sequence_model_in", "thresholds", "minimum_bout")
     multiple=True,
     help="Shorter bouts and gaps, in frames, are removed. Default: the model's.",
 )
-@click.option("--image-size", type=SIZE, help="Of the networks' input, in pixels.")
-@click.option("--preprocessing", type=click.Choice(["antialias", "plain"]), help="Way of resizing.")
+@click.option("--image-size", type=SIZE, help="Size of the networks' input, in pixels.")
+@click.option(
+    "--preprocessing", type=click.Choice(["antialias", "plain"]), help="How frames are resized."
+)
 @click.option(
     "--normalization",
     type=NORMALIZATION,
@@ -98,13 +102,19 @@ SEQUENCE_ALONE = ("sequence_model_in", "thresholds", "minimum_bout")
 )
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the best there is.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Number format of the networks.")
-@click.option("--batch-size", type=BATCH_SIZE, help="Windows that go through them at once.")
-@click.option("--every", type=int, help="Look at each so manyth frame; interpolate in between.")
+@click.option(
+    "--batch-size", type=BATCH_SIZE, help="Windows of frames that go through the networks at once."
+)
+@click.option(
+    "--every", type=int, help="2: look at every other frame, and interpolate; 3: at every third."
+)
 @click.option("--gpus", type=GPUS, help="One worker process for each of these GPUs.")
 @click.option("--workers", type=click.IntRange(1), help="So many worker processes.")
 @click.option("--scheduler", metavar="ADDRESS", help="A dask cluster, such as tcp://node:8786.")
 @click.option(
-    "--log", type=click.Path(dir_okay=False, writable=True), help="Add JSON lines on each trial."
+    "--log",
+    type=click.Path(dir_okay=False, writable=True),
+    help="Append a line of JSON on each trial to this file.",
 )
 @dry_run
 @data_root

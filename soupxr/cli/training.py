@@ -67,7 +67,7 @@ where_to = _options(
     selection,
 )
 how_long = _options(
-    _number("--batch-size", int, "Samples in a step."),
+    _number("--batch-size", int, "Clips, or windows of features, in a step."),
     _number("--initial-lr", float, "Learning rate of the first epochs."),
     click.option(
         "--stop",
@@ -75,19 +75,21 @@ how_long = _options(
         type=click.Choice(["learning_rate", "num_epochs"]),
         help="When: the learning rate is as small as can be (default), or epochs are done.",
     ),
-    _number("--max-epochs", int, "Most epochs."),
+    _number("--max-epochs", int, "Epochs at most."),
     _number("--patience", int, "Epochs without improvement until the learning rate is lowered."),
-    _number("--training-steps", int, "Most batches of the training part in an epoch."),
-    _number("--validation-steps", int, "Most batches of the validation part in an epoch."),
+    _number("--training-steps", int, "Batches of the training part in an epoch, at most."),
+    _number("--validation-steps", int, "Batches of the validation part in an epoch, at most."),
     click.option(
         "--group",
         type=click.Choice(["animal", "session", "trial"]),
         help="What is kept together when a part is kept back for validation.",
     ),
     _number("--validation", float, "Part of the frames that is kept back, such as 0.2."),
-    _number("--seed", int, "Of all chance."),
+    _number("--seed", int, "Seed of all random choices."),
     click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the best there is."),
-    click.option("--precision", type=click.Choice(PRECISIONS), help="Number format."),
+    click.option(
+        "--precision", type=click.Choice(PRECISIONS), help="Number format of the networks."
+    ),
     dry_run,
     data_root,
 )
@@ -112,8 +114,10 @@ whose_labels = _options(
 @where_to
 @click.option("--model", "model_in", type=FILE, help="Checkpoint to start from.")
 @_number("--flow-window", int, "Frames that the network sees at once.")
-@_number("--image-size", SIZE, "Of the networks' input, in pixels.")
-@click.option("--preprocessing", type=click.Choice(["antialias", "plain"]), help="Way of resizing.")
+@_number("--image-size", SIZE, "Size of the networks' input, in pixels.")
+@click.option(
+    "--preprocessing", type=click.Choice(["antialias", "plain"]), help="How frames are resized."
+)
 @how_long
 def flow(store: str, mode: str, chosen: Chosen, dry_run: bool, **options: Any) -> None:
     """Train the flow generator: how things move, from videos alone. No labels are needed."""
@@ -130,7 +134,9 @@ def flow(store: str, mode: str, chosen: Chosen, dry_run: bool, **options: Any) -
     kept=KEPT,
 )
 @where_to
-@click.option("--flow-model", "flow_model_in", type=FILE, help="Default: trained here last.")
+@click.option(
+    "--flow-model", "flow_model_in", type=FILE, help="Flow generator. Default: trained here last."
+)
 @click.option("--feature-model", "feature_model_in", type=FILE, help="Checkpoint to start from.")
 @whose_labels
 @click.option(
@@ -139,7 +145,7 @@ def flow(store: str, mode: str, chosen: Chosen, dry_run: bool, **options: Any) -
     help="How to start without --feature-model; imagenet helps where labels are few.",
 )
 @_number("--oversampling", float, "How much more often frames of rare behaviors are drawn.")
-@_number("--image-size", SIZE, "Of the networks' input, in pixels.")
+@_number("--image-size", SIZE, "Size of the networks' input, in pixels.")
 @how_long
 def features(store: str, mode: str, chosen: Chosen, dry_run: bool, **options: Any) -> None:
     """Train the feature extractor on every labelled frame."""

@@ -38,6 +38,8 @@ def test_bouts_go_out_and_come_in_as_they_were(soupxr, ds, store, tmp_path):
     soupxr("export", "bouts", store, file, "--annotator", "Ana")
     said = soupxr("import", "labels", store, file, "--annotator", "Ben").output
     assert said == f"{len(ds.soup.bouts(annotator='Ana'))} bout(s) are labels of Ben now.\n"
+    record = json.loads((tmp_path / "bouts.csv.provenance.json").read_text("utf-8"))
+    assert (record["labels"], record["annotator"]) == ("annotation", "Ana")
     ds = sx.open(store)
     np.testing.assert_array_equal(
         ds.annotation.sel(annotator="Ben"), ds.annotation.sel(annotator="Ana")
@@ -109,6 +111,8 @@ def test_frames_are_the_ethogram(soupxr, ds, store, tmp_path):
     chances = table[[f"{name}_probability" for name in BEHAVIORS]]
     np.testing.assert_allclose(chances, one.probability[:N], atol=1e-6)
     np.testing.assert_allclose(table.time_s, np.arange(N) / 100)
+    record = json.loads((tmp_path / "frames.csv.provenance.json").read_text("utf-8"))
+    assert record["mode"] == "fast"
 
 
 def test_frames_of_an_annotator_leave_out_what_is_not_labelled(soupxr, store):
