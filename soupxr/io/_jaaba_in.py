@@ -40,33 +40,46 @@ def take(
     target: int | None,
 ) -> None:
     """Put files into a gathering."""
-    masks: dict[str, Mask] = {}
-    sources: dict[str, list[Path]] = defaultdict(list)
-    results: set[str] = set()
+    found = {"scores": _Found(gathering), "labels": _Found(gathering)}
     for path in files:
         try:
             content = mat.load(path)
             trial = gathering.trial(path.name, str(path.parent), path.parent.name)
             if trial is None:
                 continue
-            shape = (trial.n_frames, len(gathering.behaviors))
-            mask = masks.setdefault(trial.key, np.full(shape, -1, np.int8))
             if "allScores" in content:
+                mask = found["scores"].mask(trial, path)
                 _take_scores(path, content, trial, gathering, target, mask)
-                results |= {trial.key} if mode is not None else set()
             else:
+                mask = found["labels"].mask(trial, path)
                 _take_labels(_labels_of(path, content), path, trial, gathering, target, mask)
-            sources[trial.key].append(path)
         except (Misfit, FormatError) as error:
             told = str(error)
             gathering.problems.append(told if str(path) in told else f"{path}: {told}")
-    for key, mask in masks.items():
-        if (mask == -1).all():
-            gathering.leave(f"{key}: nothing of it is scored or labelled")
-        elif mode is not None and key in results:
-            gathering.result(mode, key, _result(mask, sources[key]))
-        else:
-            gathering.label(annotator, key, mask, ", ".join(p.name for p in sources[key]))
+    for kind, of_kind in found.items():
+        for key, mask in of_kind.masks.items():
+            if (mask == -1).all():
+                gathering.leave(f"{key}: nothing of it is in the {kind}")
+            elif mode is not None and kind == "scores":
+                gathering.result(mode, key, _result(mask, of_kind.sources[key]))
+            else:
+                names = ", ".join(path.name for path in of_kind.sources[key])
+                gathering.label(annotator, key, mask, names)
+
+
+class _Found:
+    """What scores, or labels, say of each trial; -1 where they say nothing."""
+
+    def __init__(self, gathering: Gathering) -> None:
+        self._n_behaviors = len(gathering.behaviors)
+        self.masks: dict[str, Mask] = {}
+        self.sources: dict[str, list[Path]] = defaultdict(list)
+
+    def mask(self, trial: StoredTrial, path: Path) -> Mask:
+        """Mask of a trial, to be written into by a file."""
+        self.sources[trial.key].append(path)
+        shape = (trial.n_frames, self._n_behaviors)
+        return self.masks.setdefault(trial.key, np.full(shape, -1, np.int8))
 
 
 def _result(mask: Mask, sources: Iterable[Path]) -> ImportedResult:
@@ -107,6 +120,9 @@ def _take_scores(
         if occurs.shape != scores.shape:
             raise Misfit(f"{len(scores)} scores, but {len(occurs)} of them postprocessed")
     labels = np.where(np.isnan(scores), -1, occurs).astype(np.int8)
+    left = trial.n_frames - len(labels)
+    if "tEnd" in found and left > 0 and np.ravel(found["tEnd"])[place] == len(labels):
+        labels = np.pad(labels, (0, left), constant_values=-1)  # the animal had gone by then
     notes: list[str] = []
     labels = fitted(labels[:, None], trial.n_frames, -1, notes)[:, 0]
     for note in notes:

@@ -104,6 +104,8 @@ class Gathering:
         self.left: list[str] = []
         self.names: dict[str, str] = {}
         self._said = dict(behaviors or {})
+        self._met: set[str] = set()
+        self._by_bouts_alone = False
         strange = {n for n in self._said.values() if n is not None} - set(self.behaviors)
         if strange:
             wanted = f"values of {self.behaviors}, or None to leave one out"
@@ -132,6 +134,7 @@ class Gathering:
         return ours
 
     def _ours(self, name: str) -> str | None:
+        self._met.add(name)
         if name in self._said:
             return self._said[name]
         known = behavior_name(name, self.behaviors)
@@ -148,6 +151,7 @@ class Gathering:
             Their names of what was scored but is not taken.
         """
         if theirs is None:
+            self._by_bouts_alone = True
             out = {behavior_name(name, self.behaviors) for name, o in self._said.items() if not o}
             told = (set(self.behaviors) - out) | set(self._said.values())
         else:
@@ -200,6 +204,9 @@ class Gathering:
         root = data_root(self.store)
         for address, trial in new.items():
             key = trial_key(*address)
+            if key in known and key not in self.trials:
+                self.leave(f"{key}, which is in the store but not selected")
+                continue
             self.names[trial.name] = key
             if key in known:
                 if not _same_videos(known[key], trial.videos.values(), root):
@@ -273,6 +280,7 @@ class Gathering:
             If anything is wrong; tells all of it, and nothing is written.
         """
         self._tell_of_lacking()
+        self._tell_of_silence()
         self._check_targets(overwrite)
         if not (self.problems or self._rows or self._results or any(self._masks.values())):
             why = listed(self.left) if self.left else " The file is empty."
@@ -306,6 +314,22 @@ class Gathering:
                     f"trial {name!r}: not among the {len(self.trials)} selected trials ({told}). "
                     f'Pass trials={{{name!r}: "animal/session/trial_id"}}, or missing="leave".'
                 )
+
+    def _tell_of_silence(self) -> None:
+        """Note what may be otherwise than a user thinks, for nothing in the file speaks of it."""
+        for name in sorted(set(self._said) - self._met):
+            self.note(f"behaviors: there is no {name!r} in the file")
+        masks = [mask for of_one in self._masks.values() for mask in of_one.values()]
+        if not (self._by_bouts_alone and masks):
+            return
+        values = np.concatenate(masks)
+        never = (values == 0).any(axis=0) & ~(values == 1).any(axis=0)
+        if never.any():
+            names = [name for name, is_never in zip(self.behaviors, never, strict=True) if is_never]
+            self.note(
+                f"there is no bout of {', '.join(names)}, which count as absent; if nobody looked "
+                f"for them, pass behaviors={{{names[0]!r}: None}}"
+            )
 
     def _check_targets(self, overwrite: bool) -> None:
         for annotator, masks in self._masks.items():

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Painted", "Rest", "Span", "paint"]
+__all__ = ["LENIENCE", "Painted", "Rest", "Span", "paint"]
 
 Mask = npt.NDArray[np.int8]
 Rest = Literal["absent", "unlabelled"]

@@ -120,6 +120,15 @@ def test_a_whole_dataframe(root, tmp_path):
     assert one.soup.video().shape == (N, 32, 96, 3)
 
 
+def test_of_a_selection_other_trials_stay_as_they_are(root, tmp_path):
+    ds = new(root).soup.add_item("M1", progress=False)
+    mask = random_mask(N, 6, 1).T.astype(np.int64)
+    df = save(frame(cleaned_ethograms=[mask, mask]), tmp_path / "df.hdf")
+    ds, report = animal_soup.read(ds.isel(trial=[1]), df)
+    assert report.annotations == {"cleaned": ("M1/S1/2",)}
+    assert "M1/S1/1, which is in the store but not selected" in report.left
+
+
 def test_nothing_in_a_dataframe_is_run(root, tmp_path):
     fuse = tmp_path / "ran"
     path = save(frame(model_params=[Bomb(fuse), Bomb(fuse)]), tmp_path / "df.hdf")

@@ -103,6 +103,23 @@ def test_states_points_and_image_indices(bare_store, tmp_path, name):
     assert "of handopen, supinate, atmouth nothing is said" in repr(report)
 
 
+def test_a_point_at_the_very_end_is_of_the_last_frame(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    events = [[0.2, "", "chew", "", ""]]
+    path = project(tmp_path / "p.boris", {"x": observation(events)})
+    ds, report = boris.read(ds, path, annotator="Ana")
+    assert bouts_of(ds, "M1/S1/1", "chew") == [[99, 100]]
+    assert "it counts for the last frame" in repr(report)
+
+
+def test_names_that_the_file_does_not_have_are_told(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    path = project(tmp_path / "p.boris", {"x": observation([[0.1, "", "chew", "", ""]])})
+    names = {"Lifft": "lift", "grab": "grab"}
+    _, report = boris.read(ds, path, annotator="Ana", behaviors=names)
+    assert report.notes[-1] == "behaviors: there is no 'Lifft' in the file"
+
+
 def test_what_is_left_out_is_unlabelled_and_not_absent(bare_store, tmp_path):
     ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
     events = [

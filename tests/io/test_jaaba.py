@@ -89,6 +89,30 @@ def test_scores_as_results_of_a_mode(ds, tmp_path):
         jaaba.read(ds, tmp_path / "exp2", mode="slow")
 
 
+def test_scores_and_labels_of_one_trial_are_kept_apart(ds, tmp_path):
+    put_scores(tmp_path / "exp1", "lift", [scores_of([(5, 9)])])
+    content = {"t0s": cells([[31]]), "t1s": cells([[41]]), "names": cells([cells(["lift"])])}
+    scipy_io.savemat(tmp_path / "exp1/labels.mat", {"labels": content})
+    with pytest.raises(FormatError, match="'JAABA' for M1/S1/1 are there twice"):
+        jaaba.read(ds, tmp_path / "exp1")
+    ds, report = jaaba.read(ds, tmp_path / "exp1", mode="slow")
+    assert report.results == {"slow": ("M1/S1/1",)}
+    assert mask_to_bouts(ds.ethogram.sel(mode="slow").values[0, :N, 0] == 1).tolist() == [[5, 9]]
+    assert bouts_of(ds, "M1/S1/1", 0) == [[30, 40]]
+
+
+def test_scores_of_an_animal_that_leaves(ds, tmp_path):
+    path = put_scores(tmp_path / "exp1", "lift", [scores_of([(5, 9)], n=20)])
+    with pytest.raises(FormatError, match="has 20 frames, but the video has 50"):
+        jaaba.read(ds, path.parent)  # it says that the animal was there to the end
+    content = scipy_io.loadmat(path)["allScores"]
+    content["tEnd"][0, 0][:] = 20
+    scipy_io.savemat(path, {"allScores": content})
+    ds, _ = jaaba.read(ds, path.parent)
+    mask = mask_of(ds, "M1/S1/1", "JAABA")[:, 0]
+    assert mask.tolist() == [0] * 5 + [1] * 4 + [0] * 11 + [-1] * 30
+
+
 def test_a_film_of_several_animals(ds, tmp_path):
     put_scores(tmp_path / "exp1", "lift", [scores_of([(5, 9)]), scores_of([(7, 19)])])
     with pytest.raises(FormatError, match=r"holds 2 animals\. Say which: target=1 to 2"):

@@ -75,6 +75,16 @@ def test_a_behavior_that_is_left_out_is_unlabelled_and_not_absent(bare_store, tm
     assert "of lift, supinate nothing is said" in repr(report)
 
 
+def test_behaviors_without_a_bout_are_told_to_count_as_absent(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    path = write(tmp_path / "b.csv", "trial,behavior,start_frame,stop_frame\nM1/S1/1,lift,1,9\n")
+    _, report = tables.read(ds, path, annotator="Ana")
+    assert "no bout of handopen, grab, supinate, atmouth, chew" in report.notes[-1]
+    assert "pass behaviors={'handopen': None}" in report.notes[-1]
+    _, report = tables.read(ds, path, annotator="Ben", rest="unlabelled")
+    assert not any("no bout of" in note for note in report.notes)
+
+
 def test_frames_that_count_from_one_and_name_the_last(bare_store, tmp_path):
     ds = bare_store({"M1/S1/1": 20})
     table = write(tmp_path / "b.tsv", "behavior\tstart\tduration\nlift\t1\t2\n")

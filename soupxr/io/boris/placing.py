@@ -21,7 +21,7 @@ from soupxr.io.boris.observation import (
     pair,
 )
 from soupxr.io.gather import Gathering
-from soupxr.io.spans import Rest, Span
+from soupxr.io.spans import LENIENCE, Rest, Span
 from soupxr.store import StoredTrial
 
 __all__ = ["OBSERVERS", "UNLABELLED", "Choices", "place"]
@@ -241,6 +241,10 @@ def _frames(
         first = _pictured(one, start, gathering, bout)
         if first is None:
             first = math.floor(round((start.time - begin) * fps, 6))
+        n_frames = one.trial.n_frames
+        if n_frames <= first < n_frames + LENIENCE:
+            gathering.note(f"{bout.where}: at the end of the video; it counts for the last frame")
+            first = n_frames - 1
         return first, first + 1
     from_time, to_time = (
         math.nan if moment is None else moment.time - begin for moment in (start, stop)
