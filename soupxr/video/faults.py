@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from soupxr.errors import VideoError
 
-__all__ = ["Damaged", "changed", "check_file", "damaged", "stalled", "undecodable"]
+__all__ = ["Damaged", "changed", "check_file", "cut_short", "damaged", "stalled", "undecodable"]
 
 COPY_AGAIN = "Copy it again from where it was recorded, or take it out of the folder."
 RE_ENCODE = "Copy it again, or re-encode what can be saved: ffmpeg -i FILE -crf 17 NEW.mp4"
@@ -124,6 +124,16 @@ def damaged(path: str, frame: int, promised: int, words: Sequence[str] = ()) -> 
         f"{path}: expected {promised} frames, but got only {frame} before the pictures end or "
         f"no longer fit their times. The file is damaged there, or was changed while it was read. "
         f"{RE_ENCODE}{last_words(words)}"
+    )
+
+
+def cut_short(path: str, missing: int) -> VideoError:
+    """An error for a file that ends before it says it does."""
+    return _found(
+        path,
+        f"one that is cut short: {missing:,} bytes or more are missing at its end, as when a copy "
+        "was stopped",
+        RE_ENCODE,
     )
 
 

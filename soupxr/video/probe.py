@@ -16,6 +16,7 @@ from soupxr.video.packets import PacketTable, frame_rate, read_packets, reason_t
 from soupxr.video.patience import in_time
 from soupxr.video.remote import local_copy
 from soupxr.video.timeline import Timeline
+from soupxr.video.whole import missing_bytes
 
 __all__ = ["VideoInfo", "count_by_decoding", "probe", "probe_many"]
 
@@ -131,6 +132,9 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """
     name = os.path.abspath(os.fspath(local_copy(path)))
     facts = in_time(name, lambda: faults.check_file(name))
+    missing = in_time(name, lambda: missing_bytes(name))
+    if missing:
+        raise faults.cut_short(name, missing)
     header = _read_header(name)
     packets, complaints = _demux(name, header.codec, facts.st_size)
     reason = reason_to_scan(
