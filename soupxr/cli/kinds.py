@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,7 +40,8 @@ class _Store(Kind):
     name = "STORE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if "://" not in value and not Path(value).is_dir():
+        # Unlike a Path, it has no error for what can be no name of a file.
+        if "://" not in value and not os.path.isdir(value):
             self.fail(f"there is no store {value!r}; soupxr create makes one.", param, ctx)
         return str(value)
 

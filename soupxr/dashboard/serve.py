@@ -138,6 +138,8 @@ class Server:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
+            # Not before: what pages had put off until the next turn finds no document any more.
+            asyncio.run(self._forget_sessions())
         except BaseException as error:
             if self._started.done():
                 log.exception("The server at %s ended", self.url)
@@ -164,6 +166,15 @@ class Server:
         # What pages said before is seen to its end; to break that off would be logged as an error.
         if last := _requests():
             await asyncio.wait(last, timeout=LAST_WORDS_S)
+
+    async def _forget_sessions(self) -> None:
+        """Let go of all that belongs to pages, which Panel would keep for as long as Python runs.
+
+        Documents tell their loop to clear up later, hence a coroutine.
+        """
+        for session in self._sessions():
+            session.destroy()
+        self._app = None
 
     async def _end_sessions(self) -> None:
         assert self._app is not None

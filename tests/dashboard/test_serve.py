@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import html
 import http.client
 import logging
@@ -17,6 +18,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+import weakref
 import webbrowser
 
 import panel as pn
@@ -24,6 +26,7 @@ import param
 import pytest
 from bokeh.client import pull_session
 from bokeh.server.views.ws import WSHandler
+from pages import until
 
 from soupxr.dashboard import guard
 from soupxr.dashboard import serve as module
@@ -256,6 +259,17 @@ def test_stopping_ends_the_sessions_and_frees_the_port(start):
     open_connection.close()
     assert "stopped" in repr(server)
     assert start(port=server.port).port == server.port
+
+
+def test_nothing_of_its_pages_outlives_a_server(start):
+    """A notebook may serve hundreds, each with pictures in memory."""
+    server = start(Counter)
+    ask(server)
+    (page,) = server.built
+    page = weakref.ref(page)
+    server.built.clear()
+    server.stop()
+    until(lambda: gc.collect() is not None and page() is None)
 
 
 def test_what_a_page_said_last_is_seen_to_its_end(start, monkeypatch, caplog):
