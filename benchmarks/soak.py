@@ -20,6 +20,7 @@ import random
 import signal
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,8 +162,15 @@ class Town:
             except psutil.NoSuchProcess:
                 continue
         self._count_ffmpegs()
-        self.temporary.append(sum(1 for _ in (self._place.folder / "tmp").rglob("*")))
+        self.temporary.append(sum(1 for _ in self._temporary()))
         self.loads.append(load() or 0.0)
+
+    def _temporary(self) -> Iterator[Path]:
+        """Temporary files, but for the profile of the browser."""
+        for place in (self._place.folder / "tmp").iterdir():
+            if not place.name.startswith(("playwright", ".org.chromium", "org.chromium")):
+                yield place
+                yield from place.rglob("*")
 
     def _count_ffmpegs(self) -> None:
         # By the environment, for those of a process that was killed have no parent any more.
