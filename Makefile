@@ -23,7 +23,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not thorough"
 
-# Clusters, kills and bad inputs by the hundred.
+# Clusters, the examples, kills and bad inputs by the hundred.
 test-thorough: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m thorough
 

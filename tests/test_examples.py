@@ -23,7 +23,7 @@ SAID = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_runs(script, tmp_path):
     command = [sys.executable, str(EXAMPLES / script), "--quick"]
