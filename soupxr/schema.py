@@ -77,6 +77,10 @@ class Status(IntEnum):
     DECIDING = 4
 
 
+#: Marks of trials whose probabilities, at least, are whole.
+WITH_PROBABILITIES = (Status.COMPLETE, Status.DECIDING)
+
+
 @dataclass(frozen=True)
 class Variable:
     """One array of the store.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from soupxr.check.found import Finding, reason
 from soupxr.inference.provenance import Record
-from soupxr.schema import FEATURE_CHUNK, Status
+from soupxr.schema import FEATURE_CHUNK, WITH_PROBABILITIES, Status
 from soupxr.store import Store, StoredTrial
 from soupxr.store.address import is_url
 from soupxr.store.direct import trial_rows
@@ -26,8 +26,6 @@ __all__ = ["ModeLook", "Verdict", "statuses_of"]
 
 RESULTS = ("probability", "ethogram")
 DAMAGED = -2
-#: Marks of trials whose probabilities, at least, are whole.
-WITH_PROBABILITIES = (Status.COMPLETE, Status.DECIDING)
 HALF_APPLIED = (
     "new thresholds are being applied, or were when their process ended; optimize_thresholds or "
     "infer finishes it, from its probabilities"

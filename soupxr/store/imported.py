@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soupxr.errors import StoreError
-from soupxr.schema import Status
+from soupxr.schema import WITH_PROBABILITIES, Status
 from soupxr.store.lookup import Store
 from soupxr.store.results import TrialResults
 from soupxr.store.zarrs import write
@@ -44,7 +44,7 @@ class ImportedResult:
 def has_result(store: Store, mode: str, key: str) -> bool:
     """Whether there is a whole result, imported or not."""
     (mark,) = store.statuses(mode, [store.slot(key)])
-    return int(mark) in (Status.COMPLETE, Status.DECIDING)
+    return int(mark) in WITH_PROBABILITIES
 
 
 def write_imported(
@@ -72,7 +72,7 @@ def write_imported(
     """
     store = Store(address)
     before = _state(store, mode, key)
-    if before.status in (Status.COMPLETE, Status.DECIDING) and not overwrite:
+    if before.status in WITH_PROBABILITIES and not overwrite:
         raise StoreError(
             f"{key}: there is a result in mode {mode} already; nothing was written. "
             "Pass overwrite=True to replace it."

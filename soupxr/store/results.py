@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soupxr.errors import StoreError
-from soupxr.schema import Status
+from soupxr.schema import WITH_PROBABILITIES, Status
 from soupxr.store.lookup import Store
 from soupxr.store.zarrs import Array, write
 
@@ -139,7 +139,7 @@ class TrialResults:
         """
         row = self._row()
         self._write("error", row, reason)
-        if self._status(row) not in (Status.COMPLETE, Status.DECIDING):
+        if self._status(row) not in WITH_PROBABILITIES:
             self._mark(row, Status.FAILED)
 
     def _finish(self, row: tuple[int, int], length: int) -> None:
