@@ -142,7 +142,7 @@ class _Work:
         self._open()
         trial = self.store.trial(self.key)
         self.n_frames = trial.n_frames
-        if not self.task.redo and (self._is_done(trial) or self._is_decided(trial)):
+        if not self.task.redo and self._needs_no_network(trial):
             self.report(trial.n_frames)
             return
         if self.plan.feature is None:
@@ -162,16 +162,17 @@ class _Work:
         self.results = TrialResults(self.store, self.plan.mode.name, self.key)
         self.record = Record.parse(self.results.provenance)
 
-    def _is_done(self, trial: StoredTrial) -> bool:
-        """Whether another run, or a process that died right after, has done it meanwhile."""
+    def _needs_no_network(self, trial: StoredTrial) -> bool:
+        """Whether it was done meanwhile, or by a process that died, or can be at once."""
         (mark,) = self.store.statuses(self.plan.mode.name, [trial.slot])
-        return made_otherwise(self.store, trial.slot, Status(int(mark)), self.plan) is not None
+        if made_otherwise(self.store, trial.slot, Status(int(mark)), self.plan) is not None:
+            return True
+        return mark == Status.DECIDING and self._is_decided(trial)
 
     def _is_decided(self, trial: StoredTrial) -> bool:
         """Finish what died while it decided anew; whether that gives what the plan would make."""
-        (mark,) = self.store.statuses(self.plan.mode.name, [trial.slot])
         part = self.record.sequence
-        if mark != Status.DECIDING or part is None or self.plan.decision is None:
+        if part is None or self.plan.decision is None:
             return False
         wanted = self.plan.sequence_identity()
         same_features = self.plan.feature is None or not differences(
