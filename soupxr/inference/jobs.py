@@ -72,12 +72,9 @@ class Jobs:
         Others are most likely done by then. And where a trial is deadly, each run does all others
         before it.
         """
-        work = {of_trial(self.mode, task.key): task for task in self.tasks}
-        late = taken(self.store.address, work)
-        self.tasks = [
-            *(task for what, task in work.items() if what not in late),
-            *(task for what, task in work.items() if what in late),
-        ]
+        work = {task.key: of_trial(self.mode, task.key) for task in self.tasks}
+        late = taken(self.store.address, work.values())
+        self.tasks.sort(key=lambda task: work[task.key] in late)
 
     def warn_of_changes(self) -> None:
         """Tell, once, of trials whose results another request made."""

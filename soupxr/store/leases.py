@@ -20,7 +20,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -274,7 +274,7 @@ def of_trial(mode: str, key: str) -> str:
     return f"{mode} of {key}"
 
 
-def taken(address: str, whats: Collection[str]) -> set[str]:
+def taken(address: str, whats: Iterable[str]) -> set[str]:
     """Those of some pieces of work that somebody is at, or has died over.
 
     Raises
