@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from soupxr.video import faults, ffmpeg
@@ -42,8 +42,7 @@ def in_time(path: str, look: Callable[[], T]) -> T:
             answer.set_exception(error)
 
     threading.Thread(target=ask, name="soupxr-look", daemon=True).start()
-    done = threading.Event()
-    answer.add_done_callback(lambda _: done.set())
-    if not done.wait(ffmpeg.STALL_SECONDS):
+    # Not by the result's own limit: what comes out of a look may be a TimeoutError, too.
+    if not wait([answer], ffmpeg.STALL_SECONDS).done:
         raise faults.stalled(path, ffmpeg.STALL_SECONDS)
     return answer.result()

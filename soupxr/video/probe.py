@@ -131,8 +131,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         If it is missing, damaged, or no video; the message says which and what to do.
     """
     name = os.path.abspath(os.fspath(local_copy(path)))
-    facts = in_time(name, lambda: faults.check_file(name))
-    missing = in_time(name, lambda: missing_bytes(name))
+    facts, missing = in_time(name, lambda: (faults.check_file(name), missing_bytes(name)))
     if missing:
         raise faults.cut_short(name, missing)
     header = _read_header(name)
