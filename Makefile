@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
 LOWEST_STAMP := $(LOWEST)/.installed
 
-.PHONY: setup demo test test-thorough lint docs test-lowest clean
+.PHONY: setup demo test test-thorough lint docs test-lowest test-packages clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml .ci/constraints.txt
@@ -43,7 +43,12 @@ $(LOWEST_STAMP): pyproject.toml .ci/constraints-lowest.txt
 
 # The quick tests with the lowest versions that pyproject.toml allows.
 test-lowest: $(LOWEST_STAMP)
-	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal -m "not slow and not browser"
+	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal \
+	  -m "not slow and not browser and not thorough"
+
+# Wheel and sdist, in an environment of their own.
+test-packages: $(STAMP)
+	.ci/test-packages
 
 clean:
 	rm -rf $(VENV) $(LOWEST) demo build dist

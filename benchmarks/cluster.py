@@ -1,13 +1,20 @@
 """What a dask cluster adds to each trial: many trials with stand-ins for networks and video.
 
-    python benchmarks/cluster.py [--trials 20000] [--workers 1 2] [--json FILE]
+    python benchmarks/cluster.py [--trials 20000] [--workers 1 2] [--work-ms 50] [--json FILE]
+    python benchmarks/cluster.py --count-requests [--json FILE]
 
 ``ds.soup.infer`` on a ``LocalCluster`` of real processes. Everything is as it is in earnest but
 two things: no video is decoded and no network runs; features and probabilities are random numbers
 that are there at once. What is left is the overhead: planning, scheduling, the lease, opening the
 store, and committing each trial. Told are milliseconds of a worker for each trial; the memory of
-this process, in which client and scheduler live; the most trials that were at the scheduler; and
-how many trials a second the scheduler alone can hand out, which is where a larger cluster ends.
+this process, in which client and scheduler live, and how much it grew in the second half of the
+run; the most trials that were at the scheduler; and how many trials a second the scheduler alone
+can hand out, which is where a larger cluster ends.
+
+Trials that take no time show the overhead, and on few cores how processes contend for these. With
+``--work-ms``, each waits so long in place of its networks, as one on a GPU does: this shows how
+more workers share the work. ``--count-requests`` counts how often a trial of 2,500
+frames asks a store on S3 for something (needs moto); its video is real, its features are random.
 """
 
 from __future__ import annotations
@@ -24,6 +31,7 @@ import numpy as np
 import psutil
 import torch
 from _report import load, machine, print_machine, print_table, write_json
+from _requests import count_requests
 
 import soupxr as sx
 from soupxr import local_client
@@ -46,6 +54,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=20_000, help="in the store")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes")
+    parser.add_argument("--work-ms", type=float, default=0, help="a trial waits so long")
+    parser.add_argument(
+        "--count-requests", action="store_true", help="of a store on S3; nothing else"
+    )
     parser.add_argument("--json", type=Path, help="write the results to this file")
     arguments = parser.parse_args()
     facts = machine()
@@ -54,14 +66,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sx.set_options(progress=False):
         folder = Path(name)
         models = write_models(folder)
+        if arguments.count_requests:
+            results["requests"] = count_requests(folder, models)
+            report_requests(results["requests"])
+            write_json(arguments.json, results)
+            return
         for workers in arguments.workers:
             ds = new_store(folder / f"{workers}.zarr", arguments.trials)
             with local_client(workers=workers) as client:
-                client.register_plugin(StandIns())
+                client.register_plugin(StandIns(arguments.work_ms / 1000))
                 results[str(workers)] = measure(ds, models, client, workers)
         with local_client(workers=2) as client:
             results["handed_out_a_second"] = handing_out(client)
-    results["load_at_end"] = load()
+    results |= {"work_ms": arguments.work_ms, "load_at_end": load()}
     report(results, arguments.trials)
     write_json(arguments.json, results)
 
@@ -70,12 +87,16 @@ def main() -> None:
 
 
 class StandIns(distributed.WorkerPlugin):
-    """In a worker: random features in place of video and networks."""
+    """In a worker: random features, after a while (s), in place of video and networks."""
+
+    def __init__(self, work_s: float) -> None:
+        self._work_s = work_s
 
     def setup(self, worker: object) -> None:
         """Put them in; called in each worker."""
         from soupxr.inference import trial
 
+        work_s = self._work_s
         random = np.random.default_rng(0)
         features = random.random((N_FRAMES, 1024), dtype=np.float32)
         probability = random.random((N_FRAMES, N_CLASSES), dtype=np.float32)
@@ -84,6 +105,7 @@ class StandIns(distributed.WorkerPlugin):
             identity = work.plan.features_identity() | {"video": []}
             record = {"identity": identity, "kept": "none"}
             work.record = trial.replace(work.record, features=record)
+            time.sleep(work_s)
             yield features
 
         trial._Work._features_from = features_from  # type: ignore[method-assign]
@@ -193,12 +215,21 @@ def _task(number: int) -> Task:
     return Task(key=f"M1/S1/{number}", feature_role="unknown", sequence_role="unknown", **facts)
 
 
+def report_requests(requests: dict[str, dict[str, float]]) -> None:
+    """Print what was counted."""
+    names = list(dict.fromkeys(name for counts in requests.values() for name in counts))
+    rows = [[name, *(counts.get(name, 0.0) for counts in requests.values())] for name in names]
+    headings = ["requests of a trial of 2,500 frames", *(f"features {keep}" for keep in requests)]
+    print_table("A store on S3", headings, rows)
+
+
 def report(results: dict[str, Any], n_trials: int) -> None:
     """Print what was measured."""
     runs = {name: run for name, run in results.items() if name.isdecimal()}
     names = list(next(iter(runs.values())))
     rows = [[name.replace("_", " "), *(run[name] for run in runs.values())] for name in names]
-    headings = [f"{n_trials:,} trials of {N_FRAMES} frames", *(f"{n} workers" for n in runs)]
+    what = f"{n_trials:,} trials of {N_FRAMES} frames and {results['work_ms']:g} ms"
+    headings = [what, *(f"{n} workers" for n in runs)]
     print_table("A cluster of processes", headings, rows)
     print(
         f"\nhanded out to workers that do nothing: {results['handed_out_a_second']:,.0f} trials/s"

@@ -7,7 +7,7 @@ made-up results, label, and look at pages in a browser. Three more do the same a
 ``kill -9`` at random moments, and started again. Every ten seconds the memory, the open files, the
 ffmpeg processes and the temporary files of those that live are counted. At the end everybody's
 journal is held against the store: no trial, no label and no result may be lost, and none half
-written be shown as whole.
+written be shown as whole. Nothing may have grown beyond the bounds that stand below.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,13 @@ from soupxr.synthetic import write_dataset
 LIVE = ("add", "infer", "infer", "stand_in", "annotate", "annotate", "view")
 KILLED = ("add", "infer", "annotate")
 LOOK_S = 10.0
+#: What may grow by no more than this in an hour, in each process; judged from half an hour on,
+#: for in minutes everything still warms up.
+MEMORY_MB_AN_HOUR, FILES_AN_HOUR = 60.0, 2.0
+JUDGED_FROM_MINUTES = 30.0
+#: Decoders at a time: two views of a trial in each process, and as many of those just killed.
+FFMPEGS = 4 * (len(LIVE) + len(KILLED))
+TEMPORARY_FILES = 100
 #: What nobody should have to say.
 WRONG = ("broke", "accepted a broken video", "other labels were there")
 
@@ -62,9 +70,11 @@ def main() -> None:
         town.live(arguments.minutes * 60, arguments.kill_every)
         results: dict[str, Any] = {"machine": facts, "minutes": arguments.minutes}
         results |= {"faults": judge(place), "did": did(place), **town.figures()}
+        results["faults"] += beyond_bounds(results)
         results["load_at_end"] = load()
     report(results)
     write_json(arguments.json, results)
+    sys.exit(bool(results["faults"]))
 
 
 def prepare(place: Place) -> None:
@@ -196,15 +206,26 @@ class Town:
 
 def _course(resident: Resident) -> dict[str, float]:
     """How memory and open files went: at most, and how they grew in the second half."""
-    later = resident.memory[len(resident.memory) // 2 :]
-    files = resident.files[len(resident.files) // 2 :]
-    hours = np.arange(len(later)) * LOOK_S / 3600
+    memory, memory_error = _growth(resident.memory)
+    files, files_error = _growth(resident.files)
     return {
         "memory_most_MB": max(resident.memory),
-        "memory_MB_an_hour": float(np.polyfit(hours, later, 1)[0]) if len(later) > 2 else 0.0,
+        "memory_MB_an_hour": memory,
+        "memory_MB_an_hour_error": memory_error,
         "files_most": max(resident.files),
-        "files_an_hour": float(np.polyfit(hours, files, 1)[0]) if len(files) > 2 else 0.0,
+        "files_an_hour": files,
+        "files_an_hour_error": files_error,
     }
+
+
+def _growth(counts: Sequence[float]) -> tuple[float, float]:
+    """Slope of the second half, an hour, and its standard error."""
+    later = counts[len(counts) // 2 :]
+    if len(later) < 4:
+        return 0.0, 0.0
+    hours = np.arange(len(later)) * LOOK_S / 3600
+    slope, covariance = np.polyfit(hours, later, 1, cov=True)
+    return float(slope[0]), float(covariance[0, 0] ** 0.5)
 
 
 # ------------------------------------------------------------------ the judgement
@@ -229,6 +250,35 @@ def judge(place: Place) -> list[str]:
     faults += _labels(place) + _made_up(place) + _networks(place)
     left = list(place.store.glob("leases/[0-9a-f]*"))
     faults += [f"{len(left)} leases were left"] if len(left) > len(KILLED) else []
+    return faults
+
+
+def beyond_bounds(results: dict[str, Any]) -> list[str]:
+    """Whatever has grown by more than it may."""
+    faults = []
+    for name, course in results["residents"].items():
+        if results["minutes"] < JUDGED_FROM_MINUTES:
+            continue
+        for what, bound in (
+            ("memory_MB_an_hour", MEMORY_MB_AN_HOUR),
+            ("files_an_hour", FILES_AN_HOUR),
+        ):
+            growth, error = course[what], course[f"{what}_error"]
+            # What is open at the moment of a look varies by chance.
+            if growth - 2 * error > bound:
+                told = f"{growth:.1f} ± {error:.1f}"
+                faults.append(f"{name}: {what} {told}, for certain more than {bound:g}")
+    most = {
+        "ffmpeg_at_most": FFMPEGS,
+        "ffmpeg_at_the_end": 0,
+        "temporary_files_at_the_end": TEMPORARY_FILES,
+    }
+    faults += [] if results["ended_well"] else ["a process had to be ended, or failed"]
+    faults += [
+        f"{name}: {results[name]}, more than {bound}"
+        for name, bound in most.items()
+        if results[name] > bound
+    ]
     return faults
 
 
@@ -295,9 +345,9 @@ def _networks(place: Place) -> list[str]:
 
 def report(results: dict[str, Any]) -> None:
     """Print what was counted and found."""
-    columns = ("memory_most_MB", "memory_MB_an_hour", "files_most", "files_an_hour")
-    rows = [[name, *(one[c] for c in columns)] for name, one in results["residents"].items()]
-    print_table("Those that lived", ["", *(c.replace("_", " ") for c in columns)], rows)
+    rows = [[name, *course.values()] for name, course in results["residents"].items()]
+    columns = [column.replace("_", " ") for column in next(iter(results["residents"].values()))]
+    print_table("Those that lived", ["", *columns], rows)
     print_table("What was done", ["", "times"], list(results["did"].items()))
     names = [name for name, value in results.items() if isinstance(value, int | float)]
     print_table("All", ["", ""], [[name.replace("_", " "), results[name]] for name in names])

@@ -2,7 +2,7 @@
 
     .venv/bin/python examples/05_cluster.py [--quick]
 
-Needs ``pip install 'soupxr[distributed]'``. Worker processes import a script anew, so what it does
+Needs ``pip install distributed``. Worker processes import a script anew, so what it does
 stands in ``main``, as with everything that starts processes in Python. In a notebook that is not
 needed.
 """

@@ -160,8 +160,8 @@ class SoupAccessor:
         """Table of the trials, one row each.
 
         Columns: animal, session, trial_id, n_frames, fps (Hz), experiment, one per mode with the
-        status (none, features, complete, failed; deciding where new thresholds were being applied
-        when the process ended, which the next call finishes), notes.
+        status (none, features, complete, failed; deciding or replacing where new thresholds were
+        being applied, or a result replaced, when the process ended: ``infer`` finishes it), notes.
         """
         from soupxr import catalog
 
@@ -228,7 +228,7 @@ class SoupAccessor:
         -------
         pandas.DataFrame
             One row a bout: animal, session, trial_id, behavior, start, stop (frames, half-open),
-            duration_s.
+            duration_s. ``attrs["provenance"]`` tells what made them: models, thresholds.
         """
         from soupxr import catalog
 
@@ -321,8 +321,9 @@ class SoupAccessor:
         Parameters
         ----------
         repair : bool
-            Reset what is broken to "not done", so that the next run does it again, and free what
-            is left over. Labels are never touched, and results that are whole stay.
+            Reset what is broken to "not done", so that the next run does it again, finish what was
+            being replaced, and free what is left over. Labels are never touched, and results that
+            are whole stay.
         videos : bool
             Measure the videos too, which takes most of the time.
         quick : bool

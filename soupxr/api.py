@@ -126,9 +126,9 @@ def local_client(
     >>> with sx.local_client(gpus="all") as client:  # doctest: +SKIP
     ...     ds = ds.soup.infer("medium", client=client)
     """
-    from soupxr.inference import cluster
+    from soupxr.inference import workers as processes
 
-    return cluster.local_client(workers, gpus)
+    return processes.local_client(workers, gpus)
 
 
 def sample_data() -> Path:

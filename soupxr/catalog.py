@@ -25,9 +25,10 @@ from soupxr.dataset import (
     store_of,
 )
 from soupxr.errors import ArgumentError, expected
-from soupxr.labels import label_source, read_labels
+from soupxr.labels import label_source, labelled, read_labels
 from soupxr.modes import get_mode
 from soupxr.options import get_option
+from soupxr.origin import in_brief, origin_of
 from soupxr.schema import Status, check_name, is_storable, is_whole
 from soupxr.store import Store, StoredTrial, add_trials, remove_trials
 from soupxr.video import as_dataarray
@@ -176,14 +177,16 @@ def bouts_table(
     """List bouts; see ``ds.soup.bouts``."""
     store = store_of(ds)
     source = label_source(store, annotator=annotator, mode=mode, caller="bouts")
+    trials = labelled(store, source, store.trials(keys_of(ds)))
     behaviors = store.labels("behavior")
     rows = [
         row
-        for trial, mask in read_labels(store, source, store.trials(keys_of(ds)))
+        for trial, mask in read_labels(store, source, trials)
         for row in _bouts_of(trial, mask, behaviors)
     ]
-    columns = [*LEVELS, "behavior", "start", "stop", "duration_s"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=[*LEVELS, "behavior", "start", "stop", "duration_s"])
+    table.attrs["provenance"] = in_brief(origin_of(store, source, trials))
+    return table
 
 
 def _bouts_of(

@@ -38,6 +38,7 @@ __all__ = [
     "PUBLISHED_WEIGHTS",
     "SAMPLE_DATA",
     "Archive",
+    "NotFetched",
     "Weights",
     "cache_folder",
     "default_weights",
@@ -54,6 +55,10 @@ CHUNK_BYTES = 1 << 20
 HEADERS = {"User-Agent": "soupxr (+https://pypi.org/project/soupxr)"}
 #: What a damaged or unusual zip file raises when it is read.
 UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+
+
+class NotFetched(DownloadError):
+    """Something is not on this machine yet, and was not to be fetched."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ def default_weights(
     *,
     cache: PathLike | None = None,
     published: Mapping[str, Archive] = PUBLISHED_WEIGHTS,
+    fetch: bool = True,
 ) -> Weights:
     """Published checkpoints of one experiment and mode, downloaded when first asked for.
 
@@ -149,6 +155,8 @@ def default_weights(
         Folder for downloads. Default: :func:`cache_folder`.
     published : mapping of str to Archive, optional
         Where each experiment's weights are published.
+    fetch : bool
+        False: only look whether they are there.
 
     Returns
     -------
@@ -161,6 +169,8 @@ def default_weights(
         If there is no such mode.
     DownloadError
         If nothing is published for the experiment, or it can be neither fetched nor read.
+    NotFetched
+        If they would have to be fetched first, and shall not be.
 
     Notes
     -----
@@ -181,6 +191,8 @@ def default_weights(
     folder = _folder(archive, cache)
     target = folder / experiment / mode
     paths = [target / PurePosixPath(member).name for member in members]
+    if not fetch and not all(path.exists() for path in paths):
+        raise NotFetched(f"{archive.name}: is not in {folder} yet. Call infer, which fetches it.")
     _ensure(archive, folder, target, paths, lambda names: _pick(archive, members, names))
     flow, feature, sequence = paths
     return Weights(flow, feature, sequence, f"doi:{archive.doi}", experiment, mode)

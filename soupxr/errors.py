@@ -6,7 +6,10 @@ with what to do. Catch :class:`SoupError` to catch them all.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
+from functools import cache
+from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
@@ -27,8 +30,6 @@ __all__ = [
 ]
 
 
-#: Where the pages of the documentation are, seen from the sources.
-DOCS = "docs/"
 #: Characters of a value that a message shows.
 LONGEST_SHOWN = 5000
 
@@ -46,7 +47,16 @@ class SoupError(Exception):
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
-        self.add_note(f"More on this: {DOCS}{self.page}")
+        self.add_note(f"More on this: {_docs()}{self.page}")
+
+
+@cache
+def _docs() -> str:
+    """Where the pages of the documentation lie: in the package as installed, or beside it."""
+    here = Path(__file__).resolve().parent
+    folders = (here / "docs", here.parent / "docs")
+    found = [folder for folder in folders if (folder / "troubleshooting.md").is_file()]
+    return f"{found[0]}{os.sep}" if found else "docs/"
 
 
 class ArgumentError(SoupError, ValueError):
@@ -80,7 +90,7 @@ class CheckpointError(SoupError):
 class FormatError(SoupError):
     """A file of another program cannot be read, or does not fit; nothing was written."""
 
-    page = "howto/index.md"
+    page = "troubleshooting.md#files-of-other-programs"
 
 
 class DownloadError(SoupError):

@@ -22,6 +22,7 @@ __all__ = [
     "annotator_problem",
     "check_annotator",
     "label_source",
+    "labelled",
     "read_labels",
     "sole_annotator",
     "with_background",
@@ -111,6 +112,16 @@ def sole_annotator(store: Store) -> str:
     raise ArgumentError(
         expected("annotator", f"one of {known}", None, "Say whose labels are the truth.")
     )
+
+
+def labelled(store: Store, source: LabelSource, trials: Sequence[StoredTrial]) -> list[StoredTrial]:
+    """Those trials that have any of these labels."""
+    slots = [trial.slot for trial in trials]
+    if source.variable == "ethogram":
+        has_any = store.statuses(source.name, slots) == Status.COMPLETE
+    else:
+        has_any = store.labelled([source.name], slots)
+    return [trial for trial, has in zip(trials, has_any, strict=True) if has]
 
 
 def read_labels(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "FEATURE_CHUNK",
     "FRAME_CHUNK",
     "INDEXES",
+    "OPTIONAL",
     "SCHEMA_VERSION",
     "VARIABLES",
     "Status",
@@ -35,11 +36,14 @@ __all__ = [
     "is_storable",
     "is_whole",
     "out_of_fold_variables",
+    "replacement_variables",
     "trial_key",
     "validate",
 ]
 
 SCHEMA_VERSION = 1
+#: Activations of a stream of the feature extractor.
+N_FEATURES = 512
 JOINS = ("equal", "pad")
 
 #: Bytes that the name of a folder can have on any file system in use.
@@ -67,7 +71,8 @@ class Status(IntEnum):
     """How far a trial has come in a mode; the commit mark, always written last.
 
     ``DECIDING`` is a complete result whose ethogram is being decided anew: its probabilities are
-    whole, so whoever finds it after a crash can finish it without a network.
+    whole, so whoever finds it after a crash can finish it without a network. ``REPLACING`` is one
+    that a new result, whole and beside it, is about to replace; whoever finds it can finish that.
     """
 
     NONE = 0
@@ -75,10 +80,14 @@ class Status(IntEnum):
     COMPLETE = 2
     FAILED = 3
     DECIDING = 4
+    REPLACING = 5
 
 
 #: Marks of trials whose probabilities, at least, are whole.
 WITH_PROBABILITIES = (Status.COMPLETE, Status.DECIDING)
+#: Marks of trials with a result that no failure takes away: its probabilities, at least, are whole,
+#: in their place or beside it.
+WITH_RESULT = (*WITH_PROBABILITIES, Status.REPLACING)
 
 
 @dataclass(frozen=True)
@@ -161,7 +170,8 @@ VARIABLES: dict[str, Variable] = {
         ("mode", "trial"),
         "int8",
         int(Status.NONE),
-        "0 none, 1 features, 2 complete, 3 failed, 4 complete but for its ethogram",
+        "0 none, 1 features, 2 complete, 3 failed, 4 complete but for its ethogram, "
+        "5 being replaced",
         chunks=PER_TRIAL,
         codec="raw",
     ),
@@ -221,6 +231,20 @@ def out_of_fold_variables() -> dict[str, Variable]:
     }
 
 
+def replacement_variables() -> dict[str, Variable]:
+    """Arrays of the group ``replacement/<mode>``: new results that are to take an old one's place.
+
+    They count where the trial is marked as ``Status.REPLACING``.
+    """
+    per_mode = {name: VARIABLES[name] for name in ("probability", "ethogram", "provenance")}
+    arrays = {
+        name: replace(variable, dims=variable.dims[1:], about=f"{variable.about}, not yet in place")
+        for name, variable in per_mode.items()
+    }
+    length = Variable(("trial",), "int64", 0, "frames that the new result has", chunks=PER_TRIAL)
+    return arrays | {"n_frames": length}
+
+
 def frame_cache_variables() -> dict[str, Variable]:
     """Arrays of the group ``frames/<height>x<width>``: decoded frames, ready for training."""
     return {
@@ -240,6 +264,14 @@ def frame_cache_variables() -> dict[str, Variable]:
             chunks=PER_TRIAL,
         ),
     }
+
+
+#: Arrays of groups that are made when they are first needed, by the name of their parent.
+OPTIONAL = {
+    "frames": frame_cache_variables(),
+    "out_of_fold": out_of_fold_variables(),
+    "replacement": replacement_variables(),
+}
 
 
 def check_name(argument: str, name: object) -> str:
@@ -279,13 +311,15 @@ def check_labels(argument: str, labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_storable(text: object) -> bool:
-    """Whether this is text that can be kept: that of a file's name need not be."""
-    return isinstance(text, str) and not any("\ud800" <= c <= "\udfff" for c in text)
+    """Whether this is text that can be kept: a file's name need not be; NumPy drops zeros."""
+    return isinstance(text, str) and not any("\ud800" <= c <= "\udfff" or c == "\0" for c in text)
 
 
 def is_whole(value: object) -> bool:
-    """Whether this is a whole number, Python's or NumPy's, and not a truth value."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    """Whether this is a whole number, Python's or NumPy's, of 64 bits and no truth value."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return False
+    return -(2**63) <= int(value) < 2**63
 
 
 def trial_key(animal: str, session: str, trial_id: int) -> str:

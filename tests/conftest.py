@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import soupxr as sx
+from soupxr.store import leases
 
 # Small networks gain nothing from threads, and threads that wait for each other on a busy machine
 # make them a hundred times slower. Set before torch is imported; processes inherit it.
@@ -39,6 +40,16 @@ def _no_progress_no_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.delenv("SOUPXR_DATA_ROOT", raising=False)
     with sx.set_options(progress=False):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_lease_left(_no_progress_no_environment: None) -> Iterator[None]:
+    """A lease that is left would be renewed, and told of in the log, as long as other tests run."""
+    yield
+    left = list(leases._HEART._leases)
+    for lease in left:
+        lease.release()
+    assert [lease._holder.what for lease in left] == [], "leases were left"
 
 
 @pytest.fixture
@@ -161,9 +172,8 @@ def models(tmp_path_factory: pytest.TempPathFactory):
             "normalization": ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
             **settings,
         }
-        stem = (
-            f"{mode}-{'x'.join(map(str, image_size))}-{len(behaviors)}-{seed}-{hash(str(settings))}"
-        )
+        told = str((tuple(behaviors), settings))
+        stem = f"{mode}-{'x'.join(map(str, image_size))}-{seed}-{hash(told)}"
         paths = {
             name: folder / f"{stem}-{name}.ckpt"
             for name in ("flow_model_in", "feature_model_in", "sequence_model_in")
@@ -221,13 +231,38 @@ def _s3_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def s3(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URL of a bucket of the test's own; the environment says how to reach it."""
+def new_bucket(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Make a bucket on a server, whose address the environment says from then on."""
     boto3 = pytest.importorskip("boto3")
-    told = {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1"}
-    told |= {"ENDPOINT_URL": _s3_server, "ALLOW_HTTP": "true"}
-    for name, value in told.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    name = f"lab-{uuid.uuid4().hex}"
-    boto3.client("s3", endpoint_url=_s3_server, region_name="us-east-1").create_bucket(Bucket=name)
-    return f"s3://{name}"
+
+    def make(server: str) -> str:
+        told = {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1"}
+        told |= {"ENDPOINT_URL": server, "ALLOW_HTTP": "true"}
+        for name, value in told.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        name = f"lab-{uuid.uuid4().hex}"
+        boto3.client("s3", endpoint_url=server, region_name="us-east-1").create_bucket(Bucket=name)
+        return f"s3://{name}"
+
+    return make
+
+
+@pytest.fixture
+def s3(_s3_server: str, new_bucket: Callable[[str], str]) -> str:
+    """URL of a bucket of the test's own; the environment says how to reach it."""
+    return new_bucket(_s3_server)
+
+
+@pytest.fixture
+def in_bucket(s3: str) -> Callable[[Path], str]:
+    """Copy a folder of videos into the bucket, and say where it is there."""
+    from soupxr.video.remote import as_root
+
+    def copy(folder: Path) -> str:
+        url = f"{s3}/{folder.name}"
+        root = as_root(url)
+        for path in sorted(folder.rglob("*.mp4")):
+            (root / path.relative_to(folder).as_posix()).write_bytes(path.read_bytes())
+        return url
+
+    return copy

@@ -5,6 +5,7 @@ import pytest
 from reference import select
 
 import soupxr as sx
+from soupxr.dataset import store_of
 from soupxr.store import Store, TrialResults, store_address
 from soupxr.video import VideoReader
 
@@ -88,11 +89,26 @@ def test_bouts(new_store):
         ["M2", "S1", 1, "chew", 0, 1, 0.01],
         ["M2", "S1", 1, "chew", 9, 12, 0.03],
     ]
+    origin = table.attrs["provenance"]
+    assert (origin["labels"], origin["mode"], origin["n_trials"]) == ("ethogram", "fast", 1)
+    assert [part["trials"] for part in origin["made"]] == [1]
     assert ds.sel(animal="M1").soup.bouts(mode="fast").empty
     with pytest.raises(sx.ArgumentError, match="either mode= or annotator="):
         ds.soup.bouts()
     with pytest.raises(sx.ArgumentError, match="annotator"):
         ds.soup.bouts(annotator="nobody")
+
+
+def test_bouts_are_there_though_what_made_them_cannot_be_read(new_store):
+    ds = new_store("M1/S1/1", "M2/S1/1")
+    ethogram = np.ones((12, 6), np.int8)
+    store = store_of(ds)
+    for key, provenance in (("M1/S1/1", '{"sequence": '), ("M2/S1/1", "{}")):
+        TrialResults(store, "fast", key).commit(ethogram.astype(np.float32), ethogram, provenance)
+    table = ds.soup.bouts(mode="fast")
+    assert len(table) == 12
+    made = table.attrs["provenance"]["made"]
+    assert made == [{"unreadable": True, "trials": 1}, {"trials": 1}]
 
 
 def test_repr_helps(new_store):
@@ -102,6 +118,8 @@ def test_repr_helps(new_store):
     assert "lift, handopen" in told
     assert "nothing inferred yet" in told
     assert "no trial is selected" in repr(ds.isel(trial=[]).soup)
+    labelled = ds.isel(trial=[0]).soup.annotate(np.ones((12, 6), np.int8), annotator="Ana")
+    assert "0 trials by Ana" in repr(labelled.isel(trial=[]).soup)
 
 
 def test_three_views_and_one(tmp_path, lab):

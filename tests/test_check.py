@@ -19,6 +19,7 @@ from training_runs import LENGTH, put_features
 import soupxr as sx
 from soupxr.check import check_store
 from soupxr.dataset import store_of
+from soupxr.ingest import TrialRow
 from soupxr.schema import Status
 from soupxr.store import (
     ModelRecord,
@@ -60,11 +61,17 @@ def chunks(ds, name):
 
 
 def contents(ds):
-    """Everything on disk, by name."""
+    """Everything on disk, by name, but for who was at work on it."""
     root = Path(store_of(ds).address)
     return {
-        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.parent.name != "leases"
     }
+
+
+def videos_of(ds, key):
+    return store_of(ds).trial(key).video_paths
 
 
 def told(result, severity="error"):
@@ -275,6 +282,58 @@ def test_thresholds_half_applied_to_damaged_probabilities_are_reset(ds):
     assert ds.soup.trials.fast.tolist() == ["none", "complete", "none"]
 
 
+def replace_and_die(ds, key, seed, at):
+    """Begin to replace a result; the process dies at one of the result's methods."""
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrialResults, at, die)
+        with pytest.raises(KeyboardInterrupt):
+            put_result(ds, key, probabilities(labels(N, seed), seed))
+
+
+def results_told(result):
+    """Warnings of results, not of models that are unknown."""
+    return [one for one in told(result, "warning") if one[2] != "checkpoint"]
+
+
+def test_a_result_that_is_half_replaced_is_a_warning_and_finished(ds):
+    replace_and_die(ds, KEYS[0], 5, "_say")
+    assert errors(ds) == []
+    result = ds.soup.check(videos=False)
+    assert results_told(result) == [(KEYS[0], "fast", "result")]
+    assert "infer finishes it at once" in str(result.warnings[0])
+    assert ds.soup.trials.fast.tolist() == ["replacing", "complete", "none"]
+    ds.soup.check(videos=False, repair=True)
+    assert results_told(ds.soup.check(videos=False)) == []
+    assert ds.soup.trials.fast.tolist() == ["complete", "complete", "none"]
+    found = sx.open(store_of(ds).address).probability.sel(mode="fast").values[0]
+    np.testing.assert_array_equal(found, probabilities(labels(N, 5), 5))
+
+
+def test_a_result_that_is_half_replaced_by_damage_is_reset(ds):
+    replace_and_die(ds, KEYS[0], 5, "_say")
+    garbage(chunks(ds, "replacement/fast/probability")[0])
+    assert errors(ds) == [(KEYS[0], "fast", "result")]
+    ds.soup.check(videos=False, repair=True)
+    assert ds.soup.trials.fast.tolist() == ["none", "complete", "none"]
+    assert chunks(ds, "replacement/fast/probability") == []
+
+
+def test_a_new_result_that_never_came_to_count_is_removed_once_it_is_old(ds):
+    replace_and_die(ds, KEYS[0], 5, "_mark")
+    before = sx.open(store_of(ds).address).probability.values
+    assert results_told(ds.soup.check(videos=False)) == []
+    grow_old(Path(store_of(ds).address, "replacement"))
+    assert results_told(ds.soup.check(videos=False)) == [(KEYS[0], "fast", "leftover")]
+    ds.soup.check(videos=False, repair=True)
+    assert results_told(ds.soup.check(videos=False)) == []
+    assert chunks(ds, "replacement/fast/probability") == []
+    np.testing.assert_array_equal(sx.open(store_of(ds).address).probability.values, before)
+
+
 def test_a_run_at_the_same_moment_keeps_what_it_makes(ds, monkeypatch):
     """The trial is made anew between the look and the repair."""
     garbage(chunks(ds, "probability")[0])
@@ -441,6 +500,7 @@ def test_labels_of_a_killed_writer_are_left_over(ds):
     assert "without a name" in repr(result)
 
 
+@pytest.mark.thorough
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_repair_never_touches_labels_nor_whole_results(data, damaged):
@@ -511,6 +571,53 @@ def test_a_missing_video_is_told_by_trial(ds, tmp_path):
     assert ds.soup.check(videos=False).ok
 
 
+def test_a_repair_that_has_to_wait_too_long_holds_up_no_other(ds, monkeypatch):
+    monkeypatch.setattr("soupxr.check.results.WAIT_S", 0.0)
+    for path in chunks(ds, "probability"):
+        path.write_bytes(b"garbage")
+    with take(store_of(ds).address, "fast of M1/S1/1"):
+        result = ds.soup.check(repair=True)
+    assert [one.trial for one in result.errors] == [("M1", "S1", 1)]
+    assert "not repaired: StoreError:" in repr(result)
+    assert ds.status.sel(mode="fast").values.tolist() == [Status.COMPLETE, 0, 0]
+    assert ds.soup.check(repair=True).ok
+
+
+def test_a_checkpoint_that_cannot_be_read_is_a_finding(new_store, models, monkeypatch):
+    ds = new_store(*KEYS[:1]).soup.infer("fast", **models())
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("soupxr.check.surroundings._digest", forbidden)
+    result = ds.soup.check()
+    assert {one.kind for one in result.warnings} == {"checkpoint"}
+    assert "cannot be read (PermissionError" in repr(result)
+
+
+def test_videos_that_are_all_away_are_told_once(ds, tmp_path):
+    (tmp_path / "videos").rename(tmp_path / "elsewhere")
+    (found,) = ds.soup.check().errors
+    assert (found.kind, found.trial) == ("video", None)
+    assert str(tmp_path / "videos") in found.problem
+    with sx.set_options(data_root=tmp_path / "elsewhere"):
+        assert ds.soup.check().ok
+
+
+def test_a_video_of_two_trials_is_told(ds):
+    add_trials(store_of(ds).address, [TrialRow("M9", "S1", 1, videos_of(ds, "M1/S1/1"), N, 100.0)])
+    result = sx.open(store_of(ds).address).soup.check()
+    assert [one.trial for one in result.warnings if one.kind == "video"] == [("M9", "S1", 1)]
+    assert "its video is also that of M1/S1/1" in repr(result)
+
+
+def test_a_server_of_videos_that_does_not_answer_is_a_finding(ds):
+    with sx.set_options(data_root="http://127.0.0.1:1/videos"):
+        result = ds.soup.check()
+    assert {one.kind for one in result.errors} == {"video"}
+    assert {"/".join(map(str, one.trial)) for one in result.errors} == set(KEYS)
+
+
 def test_a_video_of_another_length_is_told(ds, tmp_path, film):
     for view in ("side", "front"):
         film(tmp_path / f"videos/M2/S1/reach_{view}_v001.mp4", n_frames=N - 4)
@@ -562,7 +669,7 @@ def test_a_model_of_the_store_is_known_by_its_digest_wherever_it_lies(ds, tmp_pa
 def test_data_of_a_removed_trial_is_found_and_freed(ds, monkeypatch):
     from soupxr.store import membership
 
-    monkeypatch.setattr(membership, "clear_slot", lambda *_: None)  # it was killed there
+    monkeypatch.setattr(membership, "_clear", lambda *_: None)  # it was killed there
     remove_trials(store_of(ds).address, [KEYS[0]])
     monkeypatch.undo()
     result = check_store(store_of(ds).address, videos=False)
@@ -614,6 +721,48 @@ def test_a_description_that_cannot_be_read_is_told(ds):
     result = check_store(store_of(ds).address, repair=True)
     assert told(result) == [("//<NA>", "", "schema")]
     assert "description of an array cannot be read" in repr(result)
+
+
+@pytest.mark.parametrize("path", ["features/slow/logit", "replacement/slow/ethogram"])
+def test_a_group_that_cannot_be_opened_is_told_and_its_mode_passed_by(ds, path):
+    """Everything else is looked at all the same."""
+    address = Path(store_of(ds).address)
+    (address / path).mkdir(parents=True, exist_ok=True)
+    if path.startswith("replacement"):
+        for group in ("replacement", "replacement/slow"):
+            shutil.copy(address / "features/slow/zarr.json", address / group)
+    garbage(address / path / "zarr.json")
+    garbage(address / "probability/c/0/0/0/0")
+    result = check_store(str(address))
+    assert told(result)[0] == ("//<NA>", "", "schema")
+    assert f"{path.rpartition('/')[0]} cannot be opened" in repr(result)
+    assert ("M1/S1/1", "fast", "result") in told(result)
+
+
+@pytest.mark.parametrize("names", [None, ["trial", "frame"], ["frame", "trial", "class"]])
+def test_a_group_along_other_dimensions_is_told(ds, names):
+    path = Path(store_of(ds).address, "features/slow/logit/zarr.json")
+    facts = json.loads(path.read_text())
+    facts["dimension_names"] = names
+    if names is None or len(names) == 3:
+        path.write_text(json.dumps(facts))
+    else:
+        path.write_text(json.dumps({**facts, "shape": [2, 12], "dimension_names": names}))
+    result = check_store(store_of(ds).address, videos=False)
+    assert told(result) == [("//<NA>", "", "schema")]
+    with pytest.raises(sx.StoreError, match=r"features/slow/logit.*damaged"):
+        ds.soup.remove_item("M1", "S1", 1)
+
+
+@pytest.mark.parametrize("label", ["../../elsewhere", "fa\0st", ""])
+def test_a_mode_that_is_none_is_told(ds, label):
+    """It would name a folder."""
+    store_of(ds).arrays["mode"][0] = label
+    ds = sx.open(store_of(ds).address)
+    assert "column 'mode' cannot be read" in repr(ds.soup.check())
+    for call in (lambda: ds.soup.trials, lambda: ds.soup.remove_item("M1")):
+        with pytest.raises(sx.StoreError, match="mode: the store is damaged here: expected some"):
+            call()
 
 
 def test_a_key_that_its_columns_contradict_is_told(ds):

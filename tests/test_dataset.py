@@ -61,7 +61,8 @@ def test_selecting_one_trial_leaves_frame_and_behavior(ds):
 
 
 def test_the_cube(ds):
-    cube = ds.unstack("trial", fill_value={"status": 0, "ethogram": -1})
+    of_interest = ds[["n_frames", "status", "ethogram"]]
+    cube = of_interest.unstack("trial", fill_value={"n_frames": 0, "status": 0, "ethogram": -1})
     assert dict(cube.sizes)["animal"] == 2
     assert cube.n_frames.sel(animal="M2", session="S1", trial_id=1) == 12
 

@@ -18,6 +18,7 @@ LEAST = replace(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_whole_way_on_the_smallest_scale(tmp_path):
     said = []
     # What an earlier demo left is replaced.

@@ -26,6 +26,7 @@ from soupxr.downloads import (
     PUBLISHED_WEIGHTS,
     SAMPLE_DATA,
     Archive,
+    NotFetched,
     Weights,
     cache_folder,
     default_weights,
@@ -131,9 +132,9 @@ def fetch(server: Server, tmp_path: Path) -> Callable[..., Weights]:
     """``default_weights`` from the server into ``tmp_path``."""
     server.publish(pretrained_models__zip=zipped(models()))
 
-    def call(mode: str = "fast", experiment: str = "table") -> Weights:
+    def call(mode: str = "fast", experiment: str = "table", **options: bool) -> Weights:
         published = {"table": server.archive(WEIGHTS)}
-        return default_weights(experiment, mode, cache=tmp_path, published=published)
+        return default_weights(experiment, mode, cache=tmp_path, published=published, **options)
 
     return call
 
@@ -278,6 +279,12 @@ def test_environment_variable_is_obeyed(
     monkeypatch.setenv("SOUPXR_CACHE", str(tmp_path / "elsewhere"))
     weights = default_weights("table", "fast", published={"table": server.archive(WEIGHTS)})
     assert (tmp_path / "elsewhere") in weights.flow_model.parents
+
+
+def test_what_is_only_looked_for_is_not_fetched(fetch: Callable[..., Weights]) -> None:
+    with pytest.raises(NotFetched, match=r"pretrained_models\.zip: is not in"):
+        fetch(fetch=False)
+    assert fetch() == fetch(fetch=False)
 
 
 # ---------------------------------------------------------------- what does not exist

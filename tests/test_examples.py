@@ -16,7 +16,8 @@ SCRIPTS = sorted(path.name for path in EXAMPLES.glob("[0-9]*.py"))
 #: What each of them has to say at its end.
 SAID = {
     "01_first_ethogram.py": r"fast +4 complete\n(.*\n)*See .+ethograms\.png",
-    "02_train_your_own.py": r"mean F1 (nan|\d\.\d+)\n(.*\n)*Curves: .+scores\.html\n(.*\n)*chew",
+    "02_train_your_own.py": r"\nlift +\S+( +[01]\.\d+){3} +[1-9]\d*\n(.*\n)*mean F1 [01]\.\d+\n"
+    r"Curves: .+scores\.html\n(.*\n)*chew",
     "03_clean_and_compare.py": r"kappa(.*\n)*<soupxr viewer: clean(.*\n)*.*10",
     "04_statistics.py": r"Bouts per minute(.*\n)*See .+mean\.html",
     "05_cluster.py": r"fast +4 complete\n(.*\n)*.*'event': 'start'",

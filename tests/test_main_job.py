@@ -8,10 +8,10 @@ import pytest
 from reference import infer_plainly, select
 
 import soupxr as sx
-from soupxr.modes import MODES
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_eight_real_trials(shared, models, tmp_path):
     ds = sx.create(tmp_path / "reach.zarr", data_root=shared / "data/mirror", join="pad")
     for animal in ("M1", "M2"):
@@ -48,7 +48,14 @@ def test_heights_that_differ_are_refused_unless_padded(shared, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "fast",
+        pytest.param("medium", marks=pytest.mark.thorough),
+        pytest.param("slow", marks=pytest.mark.thorough),
+    ],
+)
 def test_one_short_real_trial_at_full_size(shared, models, tmp_path, mode):
     for view in ("side", "front"):
         source = shared / f"data/mirror/M1/S1/run_{view}_v001.mp4"

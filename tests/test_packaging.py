@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import soupxr
+from soupxr.errors import SoupError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,8 +51,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     ).stdout.split()
     if not tracked:
         pytest.skip("not a clone")
-    assert there == set(tracked)
+    pages = {path for path in there if path.startswith("soupxr/docs/")}
+    assert there - pages == set(tracked)
     assert "soupxr/py.typed" in there
+    # Errors name a page that tells more; it comes along.
+    told = {f"soupxr/docs/{kind.page.partition('#')[0]}" for kind in SoupError.__subclasses__()}
+    assert told <= pages
+    assert {path.rpartition(".")[2] for path in pages} == {"md"}
 
 
 def test_the_wheel_says_what_it_needs(wheel):

@@ -15,6 +15,7 @@ TYPED = {
     "FlowGenerator": "ds.soup.flow_generator",
     "FeatureExtractor": "ds.soup.feature_extractor",
     "SequenceModel": "ds.soup.sequence",
+    "Viewer": "viewer",
 }
 
 

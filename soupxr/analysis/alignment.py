@@ -12,7 +12,7 @@ import xarray as xr
 
 from soupxr.analysis.cutting import cut_out
 from soupxr.analysis.recorded import FrameRate, Recorded, labels_of, recorded_of
-from soupxr.analysis.tables import ethogram_to_bouts, trial_places
+from soupxr.analysis.tables import bout_table, trial_places
 from soupxr.dataset import LEVELS
 from soupxr.errors import ArgumentError, expected
 
@@ -142,7 +142,7 @@ def _events(
     which: str,
 ) -> _Events:
     if isinstance(event, str):
-        table = ethogram_to_bouts(_of_behavior(values, event), mode=mode, annotator=annotator)
+        table = bout_table(labels_of(_of_behavior(values, event), mode, annotator))
     elif isinstance(event, xr.DataArray):
         table = _of_mask(event)
     else:
@@ -155,7 +155,7 @@ def _of_mask(event: xr.DataArray) -> pd.DataFrame:
         remedy = "Select one: .sel(behavior=…)."
         raise ArgumentError(expected("event", "(trial, frame)", event.dims, remedy))
     mask = event.drop_vars("behavior", errors="ignore").expand_dims("behavior")
-    table = ethogram_to_bouts(mask).drop(columns="behavior")
+    table = bout_table(labels_of(mask)).drop(columns="behavior")
     return table.assign(behavior=event["behavior"].item()) if "behavior" in event.coords else table
 
 
@@ -224,7 +224,9 @@ def _coords(read: Recorded, events: _Events) -> xr.Coordinates:
         found = xr.Coordinates.from_pandas_multiindex(index, "event")
     else:
         found = xr.Coordinates({"event": occurrence})
-    return found | _carried(read, events, {*keys.columns, *LEVELS, read.dim, "trial", "frame"})
+    return found.assign(
+        _carried(read, events, {*keys.columns, *LEVELS, read.dim, "trial", "frame"})
+    )
 
 
 def _carried(read: Recorded, events: _Events, gone: set[Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from soupxr.analysis.made import made_by
 from soupxr.analysis.recorded import FrameRate, Labels, Mask, as_masks, labels_of, runs
 from soupxr.dataset import LEVELS
 from soupxr.errors import ArgumentError, expected
@@ -49,7 +50,10 @@ def ethogram_to_bouts(
     pandas.DataFrame
         One row a bout: animal, session, trial_id (as far as they are known), behavior, start and
         stop (frames, half-open), duration_s (s; NaN where nobody says the frame rate). Sorted by
-        trial, then behavior, then start. A bout ends where an unlabelled frame begins.
+        trial, then behavior, then start. A bout ends where an unlabelled frame begins. Of a Dataset
+        whose store is there, ``attrs["provenance"]`` tells what made the labels in it (models,
+        thresholds), as that of ``ds.soup.bouts``; of what was changed in memory since, it does not
+        know.
 
     Raises
     ------
@@ -64,6 +68,15 @@ def ethogram_to_bouts(
     if value not in (1, 0, -1):
         raise ArgumentError(expected("value", "1, 0 or -1", value))
     read = labels_of(labels, mode, annotator, fps)
+    table = bout_table(read, value)
+    made = made_by(labels, read.array) if isinstance(labels, xr.Dataset) else None
+    if made is not None:
+        table.attrs["provenance"] = made
+    return table
+
+
+def bout_table(read: Labels, value: int = 1) -> pd.DataFrame:
+    """The table of :func:`ethogram_to_bouts`, without attributes."""
     trials, behaviors, bouts = bouts_of(read, value)
     table = read.keys.iloc[trials].reset_index(drop=True)
     table["behavior"] = _named(read.behaviors, behaviors)
@@ -165,8 +178,9 @@ class _Brush:
 
     def __call__(self, block: npt.NDArray[Any], trials: npt.NDArray[np.int64]) -> Mask:
         """Labels (trial, frame, behavior) of the trials with these numbers."""
-        painted = np.minimum(as_masks(block), 0).reshape((-1, *block.shape[-2:]))
-        for place, trial in enumerate(np.ravel(trials)):
+        numbers = np.ravel(trials)
+        painted = np.minimum(as_masks(block), 0).reshape((len(numbers), *block.shape[-2:]))
+        for place, trial in enumerate(numbers):
             if not self.whole[trial]:
                 painted[place] = -1
             for behavior, start, stop in self.rows[self.edges[trial] : self.edges[trial + 1]]:

@@ -38,6 +38,8 @@ Mask = npt.NDArray[np.int8]
 SYNONYMS = {"sup": "supinate"}
 #: Python writes out no longer numbers.
 MOST_BITS = 10_000
+#: Of longer ones, no trial has the number.
+MOST_DIGITS = 18
 #: Rows that one message names.
 MOST_ROWS = 20
 
@@ -202,7 +204,7 @@ def _place(
 def key_of(animal: object, session: object, trial_id: object) -> str:
     """Key of a trial, as the store writes it if it knows it."""
     number = _text(trial_id)
-    if number.isdecimal():
+    if number.isdecimal() and len(number) <= MOST_DIGITS:
         return trial_key(_text(animal), _text(session), int(number))
     return f"{_text(animal)}/{_text(session)}/{number}"
 

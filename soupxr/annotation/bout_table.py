@@ -22,11 +22,13 @@ from soupxr.dataset import LEVELS
 from soupxr.errors import expected
 from soupxr.store import StoredTrial
 
-__all__ = ["Rest", "Unit", "Which", "from_table", "to_frames"]
+__all__ = ["ROW", "Rest", "Unit", "Which", "from_table", "to_frames"]
 
 Unit = Literal["frame", "second"]
 Rest = Literal["absent", "unlabelled"]
 Which = Literal["listed", "selected"]
+#: Name of an index that holds the rows' numbers in the file that they come from.
+ROW = "row"
 
 
 def from_table(
@@ -43,6 +45,7 @@ def from_table(
     ----------
     table : DataFrame
         Columns animal, session, trial_id, behavior, start, stop (half-open); others are ignored.
+        An index called :data:`ROW` holds the numbers by which messages name the rows.
         Each of the first three may be absent where ``trials`` have one value of it.
     trials : sequence of StoredTrial
         Those that may be labelled.
@@ -190,6 +193,8 @@ class _Rows:
 
     def _name(self, place: int) -> str:
         label = self.labels[place]
+        if self.labels.name == ROW:
+            return f"row {label}"
         return f"row {place}" if label == place else f"row {place} (index {label!r})"
 
     def _span(self, place: int) -> str:

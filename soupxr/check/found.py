@@ -8,6 +8,9 @@ from typing import Literal
 
 import pandas as pd
 
+from soupxr.errors import StoreError
+from soupxr.store import ReadOnly
+
 __all__ = ["Check", "Finding", "many", "reason", "repaired"]
 
 Severity = Literal["error", "warning"]
@@ -135,7 +138,7 @@ class Check:
         if repairable:
             lines.append(
                 f"  {repairable} of these can be put right by repair: what is broken is reset to "
-                '"not done", and the next run does it again.'
+                '"not done", and the next run does it again; what is half replaced is finished.'
             )
         return "\n".join(lines)
 
@@ -150,12 +153,27 @@ class Check:
 
 
 def repaired(found: Sequence[Finding]) -> list[Finding]:
-    """Put right what can be, each repair once."""
-    outcomes: dict[Callable[[], bool] | None, bool] = {None: False}
+    """Put right what can be, each repair once; of what cannot, say why."""
+    outcomes: dict[Callable[[], bool], str | None] = {}
     for one in found:
         if one.repair is not None and one.repair not in outcomes:
-            outcomes[one.repair] = one.repair()
-    return [replace(one, repaired=outcomes[one.repair]) for one in found]
+            outcomes[one.repair] = _outcome(one.repair)
+    return [one if one.repair is None else _after(one, outcomes[one.repair]) for one in found]
+
+
+def _outcome(repair: Callable[[], bool]) -> str | None:
+    """What hindered a repair; empty where that is not known, None where it is made."""
+    try:
+        return None if repair() else ""
+    except ReadOnly:
+        raise  # nor can any other be made
+    except (OSError, StoreError) as error:
+        return reason(error)
+
+
+def _after(one: Finding, hindrance: str | None) -> Finding:
+    told = f"{one.problem}; not repaired: {hindrance}" if hindrance else one.problem
+    return replace(one, problem=told, repaired=hindrance is None)
 
 
 def many(names: Sequence[str], most: int = 3) -> str:

@@ -10,7 +10,7 @@ import xarray as xr
 from soupxr.check.found import Check, Finding, many, repaired
 from soupxr.check.labels import annotation_findings, out_of_fold_findings, unnamed_annotators
 from soupxr.check.results import ModeLook, statuses_of
-from soupxr.check.structure import structure_findings, unreadable_columns
+from soupxr.check.structure import structure_findings, unreadable_columns, unreadable_groups
 from soupxr.check.surroundings import Checkpoints, Fingerprints, video_findings
 from soupxr.dataset import data_root, keys_of, store_of
 from soupxr.errors import StoreError
@@ -82,6 +82,7 @@ class _Look:
     def __init__(self, store: Store, *, videos: bool, quick: bool, progress: bool) -> None:
         self.store, self.videos, self.quick, self.progress = store, videos, quick, progress
         self.counts = {"trials": 0, "results": 0, "labelled trials": 0, "videos": 0}
+        self.closed: dict[str, Finding] = {}
 
     def findings(self, keys: Sequence[str] | None) -> Iterator[Finding]:
         """Everything that is not as it should be."""
@@ -89,7 +90,9 @@ class _Look:
         if unreadable:
             yield from unreadable
             return
-        yield from structure_findings(self.store)
+        self.closed = unreadable_groups(self.store)
+        yield from self.closed.values()
+        yield from structure_findings(self.store, self.closed)
         trials = list(self._trials(self.store.keys() if keys is None else keys))
         self.counts["trials"] = len(trials)
         checkpoints, fingerprints = Checkpoints(self.store), Fingerprints()
@@ -115,7 +118,9 @@ class _Look:
     def _results(
         self, trials: Sequence[StoredTrial], checkpoints: Checkpoints, fingerprints: Fingerprints
     ) -> Iterator[Finding]:
-        modes = self.store.modes
+        # Of a mode, nothing that stands in a group of its own can be told without all of these.
+        closed = {path.rpartition("/")[2] for path in self.closed}
+        modes = [mode for mode in self.store.modes if mode not in closed]
         with self._bar(len(modes) * len(trials), "results", "trial") as bar:
             for mode in modes:
                 look = ModeLook(self.store, mode, quick=self.quick)
@@ -147,7 +152,7 @@ class _Look:
             free_abandoned(address)
             return not any(abandoned(Store(address)))
 
-        left = list(abandoned(self.store))
+        left = [] if self.closed else list(abandoned(self.store))
         if left:
             slots = {slot for _, found in left for slot in found}
             problem = (

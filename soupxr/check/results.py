@@ -13,23 +13,31 @@ import numpy as np
 import numpy.typing as npt
 
 from soupxr.check.found import Finding, reason
+from soupxr.errors import StoreError
 from soupxr.inference.provenance import Record
 from soupxr.schema import FEATURE_CHUNK, WITH_PROBABILITIES, Status
-from soupxr.store import Store, StoredTrial
+from soupxr.store import Store, StoredTrial, TrialResults
 from soupxr.store.address import is_url
 from soupxr.store.direct import trial_rows
+from soupxr.store.leases import of_trial, waiting_for
 from soupxr.store.ondisk import has_chunks, is_old, missing_blocks
 from soupxr.store.repair import Reset, provenance_of, reset_trial
-from soupxr.store.zarrs import Array
+from soupxr.store.replacement import ROWS, Replacement, replacement_path
+from soupxr.store.zarrs import Array, DamagedStore
 
 __all__ = ["ModeLook", "Verdict", "statuses_of"]
 
-RESULTS = ("probability", "ethogram")
 DAMAGED = -2
 HALF_APPLIED = (
     "new thresholds are being applied, or were when their process ended; optimize_thresholds or "
     "infer finishes it, from its probabilities"
 )
+HALF_REPLACED = (
+    "a new result is taking the place of an old one, or was when its process ended; infer "
+    "finishes it at once, without a network, and so does --repair"
+)
+#: How long whoever is at work on a trial is waited for (s): longer than for one who is dead.
+WAIT_S = 90.0
 #: How often a repair is made anew where a run changes the trial at the same moment.
 ATTEMPTS = 3
 
@@ -87,6 +95,7 @@ class ModeLook:
         self.store, self.mode, self.quick = store, mode, quick
         self._row = store.mode_index(mode)
         self._features = store.features(mode)
+        self._beside = store.optional(replacement_path(mode))
 
     def findings(self, trial: StoredTrial, verdict: Verdict) -> Iterator[Finding]:
         """What a verdict has to tell, with one repair for all of it."""
@@ -103,13 +112,17 @@ class ModeLook:
             yield Finding("warning", "leftover", problem, named, self.mode, repair)
         if verdict.status == Status.DECIDING and not verdict.broken:
             yield Finding("warning", "result", HALF_APPLIED, named, self.mode)
+        if verdict.status == Status.REPLACING and not verdict.broken:
+            yield Finding("warning", "result", HALF_REPLACED, named, self.mode, repair)
 
     def look(self, trial: StoredTrial, status: int) -> Verdict:
         """Look at one trial that is marked so."""
         verdict = Verdict(status=status)
         self._provenance(trial, verdict)
         self._marks(trial, verdict)
-        self._results(trial, verdict)
+        if status != Status.REPLACING:
+            self._results(trial, verdict)
+        self._replacement(trial, verdict)
         self._kept_features(trial, verdict)
         return verdict
 
@@ -126,15 +139,8 @@ class ModeLook:
             verdict.broken.append("how it came about (provenance) cannot be read")
             return
         try:
-            record = Record.parse(verdict.provenance)
-            sound = _is_part(record.features, "identity", "kept") and _is_part(
-                record.sequence, "identity", "features"
-            )
-        except (ValueError, AttributeError):  # no JSON, or JSON of something else
-            record, sound = Record(), False
-        if sound:
-            verdict.record = record
-        else:
+            verdict.record = Record.parse(verdict.provenance)
+        except DamagedStore:
             verdict.broken.append("how it came about (provenance) is no record of ours")
 
     def _marks(self, trial: StoredTrial, verdict: Verdict) -> None:
@@ -157,7 +163,7 @@ class ModeLook:
             verdict.broken.append("is marked as having features, but nothing vouches for them")
 
     def _results(self, trial: StoredTrial, verdict: Verdict) -> None:
-        for name in RESULTS:
+        for name in ROWS:
             # While it is decided anew, an ethogram may be of both decisions.
             complete = verdict.status == Status.COMPLETE or (
                 verdict.status == Status.DECIDING and name == "probability"
@@ -172,12 +178,31 @@ class ModeLook:
             else:
                 wrong = ""
                 if complete:
+                    if "imported" in (verdict.record.sequence or {}):
+                        # Another program need not tell of each behavior, or give probabilities.
+                        told = rows[: trial.n_frames]
+                        told[_unwritten(told, array.fill_value)] = 0
                     wrong = _wrong_length(rows, trial.n_frames, array.fill_value)
                     wrong = wrong or _wrong_values(name, rows[: trial.n_frames])
             if wrong:
                 verdict.broken.append(f"{name} {wrong}")
                 # One without the other is no result.
-                verdict.empty = [*RESULTS]
+                verdict.empty = [*ROWS]
+
+    def _replacement(self, trial: StoredTrial, verdict: Verdict) -> None:
+        if verdict.status == Status.REPLACING:
+            try:
+                found = Replacement(self.store, self.mode, trial.slot).read(trial.n_frames)
+            except Exception:  # whatever a codec makes of damaged bytes
+                found = None
+            if found is None:
+                verdict.broken.append("is marked as being replaced, but by no result that is whole")
+                verdict.empty += [*ROWS, "replacement"]
+        elif any(self._is_abandoned(array, trial.slot) for array in self._beside.values()):
+            verdict.left.append(
+                "a second result is on disk that nobody needs, as a run that was killed leaves it"
+            )
+            verdict.empty.append("replacement")
 
     def _on_disk(self, array: Array, place: tuple[int, ...]) -> bool:
         """Whether anything is written there; of a store that cannot be listed, no."""
@@ -225,13 +250,25 @@ class ModeLook:
     # ---------------------------------------------------------------- putting it right
 
     def _repair(self, trial: StoredTrial) -> bool:
-        """Reset what is broken; a run that changes the trial meanwhile is let go first."""
-        for _ in range(ATTEMPTS):
-            verdict = self.look_anew(trial)
-            if verdict.is_sound:
-                return True
-            reset_trial(self.store.address, self._reset(trial, verdict))
-        return self.look_anew(trial).is_sound
+        """Finish or reset what is broken, once nobody else is at work on the trial."""
+        address = self.store.address
+        with waiting_for(address, of_trial(self.mode, trial.key), WAIT_S):
+            for _ in range(ATTEMPTS):
+                verdict = self.look_anew(trial)
+                if verdict.status == Status.REPLACING and self._is_finished(trial):
+                    continue
+                if verdict.is_sound:
+                    return True
+                reset_trial(address, self._reset(trial, verdict))
+            return self.look_anew(trial).is_sound
+
+    def _is_finished(self, trial: StoredTrial) -> bool:
+        """Move a new result to its place; False where that cannot be."""
+        try:
+            results = TrialResults(Store(self.store.address), self.mode, trial.key)
+            return results.finish_replacement()
+        except StoreError:  # damaged
+            return False
 
     def _reset(self, trial: StoredTrial, verdict: Verdict) -> Reset:
         features = None if verdict.features else verdict.record.features
@@ -250,23 +287,20 @@ class ModeLook:
         )
 
 
-def _is_part(part: Any, *names: str) -> bool:
-    """Whether this is a part of a record, or there is none."""
-    if part is None:
-        return True
-    return isinstance(part, dict) and all(name in part for name in names)
-
-
 def _kept(record: Record) -> dict[str, Any] | None:
     """What vouches for stored features, if anything does."""
     return record.features if record.features and record.features["kept"] != "none" else None
+
+
+def _unwritten(rows: npt.NDArray[Any], fill: Any) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isnan(rows) if np.isnan(fill) else rows == fill)
 
 
 def _wrong_length(rows: npt.NDArray[Any], n_frames: int, fill: Any) -> str:
     """How a trial's padded row differs from one that is as long as the trial."""
     if len(rows) < n_frames:
         return f"has room for {len(rows)} of {n_frames} frames"
-    unwritten = np.isnan(rows) if np.isnan(fill) else rows == fill
+    unwritten = _unwritten(rows, fill)
     missing = unwritten[:n_frames].any(axis=1)
     if missing.any():
         return f"is missing in {int(missing.sum())} of {n_frames} frames"

@@ -3,72 +3,97 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from soupxr.check.found import Finding, many, reason
-from soupxr.errors import ArgumentError
+from soupxr.errors import ArgumentError, StoreError
 from soupxr.ingest import resolve_video
 from soupxr.schema import (
     INDEXES,
+    OPTIONAL,
     VARIABLES,
     Variable,
     feature_variables,
-    frame_cache_variables,
-    out_of_fold_variables,
     trial_key,
 )
 from soupxr.store import Store
 from soupxr.store.zarrs import Array, DamagedStore, dims_of
 
-__all__ = ["structure_findings", "unreadable_columns"]
+__all__ = ["structure_findings", "unreadable_columns", "unreadable_groups"]
 
 COLUMNS = tuple(
     name for name, v in VARIABLES.items() if v.dims and set(v.dims) <= {"trial", "view"}
 )
+FEATURES = "features"
 LABELS = ("view", "behavior", "mode", "annotator")
+BACKUP = "Put the store back from a backup."
 
 
 def unreadable_columns(store: Store) -> list[Finding]:
     """Columns and labels that cannot be read; without them nothing can be said of any trial."""
-    remedy = "Put the store back from a backup."
     try:
         arrays = store.arrays
     except DamagedStore as error:  # any other error: it is no store, or none of this version
         problem = f"the description of an array cannot be read ({reason(error)})"
-        return [Finding("error", "schema", f"{problem}. {remedy}")]
+        return [Finding("error", "schema", f"{problem}. {BACKUP}")]
     found = []
     for name in dict.fromkeys((*LABELS, *COLUMNS)):
         try:
-            np.asarray(arrays[name][...])
+            np.asarray(store.modes if name == "mode" else arrays[name][...])
         except Exception as error:  # whatever a codec makes of damaged bytes
             problem = f"the table's column {name!r} cannot be read ({reason(error)})"
-            found.append(Finding("error", "schema", f"{problem}. {remedy}"))
+            found.append(Finding("error", "schema", f"{problem}. {BACKUP}"))
     return found
 
 
-def structure_findings(store: Store) -> Iterator[Finding]:
-    """Everything in which arrays and tables differ from what the schema says."""
-    for array, variable in _arrays(store):
+def unreadable_groups(store: Store) -> dict[str, Finding]:
+    """Groups such as ``features/fast`` whose arrays cannot be opened, and what is told of each."""
+    found = {}
+    for path in _groups(store):
+        try:
+            _arrays_of(store, path)
+        except StoreError as error:
+            problem = f"{path} cannot be opened, and is not looked at ({reason(error)})"
+            found[path] = Finding("error", "schema", f"{problem}. {BACKUP}")
+    return found
+
+
+def structure_findings(store: Store, without: Collection[str] = ()) -> Iterator[Finding]:
+    """Everything in which arrays and tables differ from what the schema says.
+
+    Parameters
+    ----------
+    without : collection of str
+        Groups that cannot be opened.
+    """
+    arrays = list(_arrays(store, without))
+    for array, variable in arrays:
         yield from (Finding("error", "schema", told) for told in _differences(array, variable))
-    yield from _lengths(store)
+    yield from _lengths(store, [array for array, _ in arrays])
     yield from _keys(store)
 
 
-def _arrays(store: Store) -> Iterator[tuple[Array, Variable]]:
+def _arrays(store: Store, without: Collection[str]) -> Iterator[tuple[Array, Variable]]:
     for name, variable in VARIABLES.items():
         yield store.arrays[name], variable
-    for mode in store.modes:
-        for name, array in store.features(mode).items():
-            yield array, feature_variables()[name]
-    for path in store.optional_groups():
-        known = frame_cache_variables() if path.startswith("frames") else out_of_fold_variables()
-        for name, array in store.optional(path).items():
-            if name in known:
+    for path in _groups(store):
+        if path not in without:
+            known = OPTIONAL.get(path.partition("/")[0], feature_variables())
+            for name, array in _arrays_of(store, path).items():
                 yield array, known[name]
+
+
+def _groups(store: Store) -> list[str]:
+    return [*(f"{FEATURES}/{mode}" for mode in store.modes), *store.optional_groups()]
+
+
+def _arrays_of(store: Store, path: str) -> dict[str, Array]:
+    parent, _, name = path.partition("/")
+    return store.features(name) if parent == FEATURES else store.optional(path)
 
 
 def _differences(array: Array, variable: Variable) -> Iterator[str]:
@@ -99,7 +124,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other or (one != one and other != other))  # NaN differs from itself
 
 
-def _lengths(store: Store) -> Iterator[Finding]:
+def _lengths(store: Store, arrays: Sequence[Array]) -> Iterator[Finding]:
     sizes = {dim: store.arrays[name].shape[0] for dim, name in INDEXES.items()}
     slots = list(store.slot_of_each_key().values())
     n_frames = store.column("n_frames", slots)
@@ -107,8 +132,8 @@ def _lengths(store: Store) -> Iterator[Finding]:
     for dim, size in sizes.items():
         short = [
             array.path
-            for array in store.arrays_along(dim)
-            if array.shape[dims_of(array).index(dim)] < size
+            for array in arrays
+            if dim in dims_of(array) and array.shape[dims_of(array).index(dim)] < size
         ]
         if short:
             problem = f"{many(short)}: shorter along {dim} than the {size} that the store has"

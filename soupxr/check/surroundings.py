@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from soupxr.check.found import Finding
+from soupxr.check.found import Finding, reason
 from soupxr.errors import ArgumentError, VideoError
 from soupxr.inference.provenance import Record
 from soupxr.ingest import resolve_video
@@ -17,6 +17,7 @@ from soupxr.store import Store, StoredTrial, models
 from soupxr.store.address import is_url
 from soupxr.video import VideoInfo, probe_many
 from soupxr.video.fingerprint import fingerprint
+from soupxr.video.remote import is_remote
 
 __all__ = ["Checkpoints", "Fingerprints", "video_findings"]
 
@@ -52,6 +53,17 @@ def video_findings(
     progress: Callable[[int], object],
 ) -> Iterator[Finding]:
     """Videos that are missing, cannot be read, or are not those that were added."""
+    # Behind a URL, many servers give files but list no folders.
+    if not is_remote(root) and not root.is_dir():
+        progress(sum(len(trial.video_paths) for trial in trials))
+        problem = (
+            f"the folder of the videos, {root}, is not there; no video was looked at. Is its drive "
+            "connected? If it has another name here, say so: sx.set_options(data_root=…), or "
+            "--data-root in a shell"
+        )
+        yield Finding("error", "video", problem)
+        return
+    yield from _shared(trials)
     for start in range(0, len(trials), WAVE):
         wave = trials[start : start + WAVE]
         paths = {trial.key: _paths(root, trial) for trial in wave}
@@ -60,6 +72,17 @@ def video_findings(
         for trial in wave:
             infos = [facts[path] for path in paths[trial.key]]
             yield from _judge(trial, infos, known.of(trial))
+
+
+def _shared(trials: Sequence[StoredTrial]) -> Iterator[Finding]:
+    """Videos of more than one trial: what was learnt from the one would judge the other."""
+    first: dict[str, str] = {}
+    for trial in trials:
+        known = {first.setdefault(path, trial.key) for path in trial.video_paths}
+        if others := sorted(known - {trial.key}):
+            problem = f"its video is also that of {', '.join(others)}"
+            named = (trial.animal, trial.session, trial.trial_id)
+            yield Finding("warning", "video", problem, named)
 
 
 def _paths(root: Path, trial: StoredTrial) -> list[Path]:
@@ -89,7 +112,11 @@ def _judge(
             named,
         )
         return
-    now = [fingerprint(info.path) for info in videos]
+    try:
+        now = [fingerprint(info.path) for info in videos]
+    except (OSError, VideoError) as error:  # gone, or silent, since it was measured
+        yield Finding("error", "video", f"a video cannot be read ({reason(error)})", named)
+        return
     for mode, then in made_of.items():
         if then != now:
             problem = "the video is another one than this result was made of"
@@ -127,9 +154,12 @@ class Checkpoints:
         """Checkpoints that are not where they were, or not what they were."""
         for sha256, paths in self._paths.items():
             there = [place for path in sorted(paths) if (place := self._place(path))]
-            if any(_digest(place) == sha256 for place in there):
-                continue
-            state = "has changed" if there else "is missing"
+            try:
+                if any(_digest(place) == sha256 for place in there):
+                    continue
+                state = "has changed" if there else "is missing"
+            except OSError as error:
+                state = f"cannot be read ({reason(error)})"
             n = self._results[sha256]
             yield Finding(
                 "warning",

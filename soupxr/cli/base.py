@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from soupxr.cli.words import in_a_shell
 from soupxr.errors import ArgumentError, SoupError, SoupWarning
 from soupxr.options import set_options
 
@@ -184,7 +185,7 @@ def _told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, SoupError):
         notes = "".join(f"\n{note}" for note in error.__notes__)
         code = WRONG_USE if isinstance(error, ArgumentError) else FAILED
-        return f"soupxr: {error}{notes}", code
+        return f"soupxr: {in_a_shell(str(error))}{notes}", code
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"soupxr: {error.strerror}{where}", FAILED
@@ -255,4 +256,4 @@ def _say(text: str) -> None:
     """Write a line to stderr, above a progress bar where there is one."""
     from tqdm import tqdm
 
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(in_a_shell(text), file=sys.stderr)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from soupxr.cli.base import together
 from soupxr.cli.kinds import STORE, TRIALS
-from soupxr.errors import ArgumentError
+from soupxr.errors import ArgumentError, expected
 from soupxr.modes import MODES
 
 __all__ = [
@@ -23,10 +23,14 @@ __all__ = [
     "in_mode",
     "in_store",
     "numbers_of",
+    "one_source",
     "rest",
     "selection",
     "whose",
 ]
+
+#: Of a range of trials.
+MOST_NUMBERS = 1_000_000
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +42,7 @@ in_mode = click.option(
     type=click.Choice(list(MODES)),
     default="fast",
     show_default=True,
-    help="Which networks: fast for first looks, medium for most work, slow for the last per cent.",
+    help="Which networks: medium takes about twice as long as fast, slow four times.",
 )
 dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done, with counts.")
 
@@ -71,7 +75,17 @@ def given(**options: Any) -> dict[str, Any]:
 
 
 def numbers_of(trial: Sequence[range]) -> list[int]:
-    """All numbers that were named."""
+    """All numbers that were named.
+
+    Raises
+    ------
+    ArgumentError
+        If those are more than anybody has trials.
+    """
+    if sum(map(len, trial)) > MOST_NUMBERS:
+        raise ArgumentError(
+            expected("--trial", f"up to {MOST_NUMBERS:,} numbers", sum(map(len, trial)))
+        )
     return list(dict.fromkeys(number for part in trial for number in part))
 
 
@@ -160,9 +174,13 @@ def selection(function: F) -> F:
     wrapped: Any = with_choice
     for name, kind, about in (
         ("--experiment", str, "Trials of this experiment only, such as table or pez."),
-        ("--trial", TRIALS, "Trials of this number only."),
+        ("--trial", TRIALS, "Trials of this number, or of these numbers, only."),
         ("--session", str, "Trials of this session only."),
-        ("--animal", str, "Trials of this animal only. These four can be given several times."),
+        (
+            "--animal",
+            str,
+            "Trials of this animal only. Several times: of several; so the next three, too.",
+        ),
     ):
         wrapped = click.option(name, type=kind, multiple=True, help=about)(wrapped)
     result: F = wrapped
@@ -176,3 +194,9 @@ whose = together(
     selection,
     click.option("--overwrite", is_flag=True, help="Replace files that are there."),
 )
+
+
+def one_source(mode: str | None, annotator: str | None) -> None:
+    """Refuse :data:`whose` without either, or with both."""
+    if (mode is None) == (annotator is None):
+        raise click.UsageError("Say whose: either --mode or --annotator.")

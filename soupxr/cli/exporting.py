@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import click
 
-from soupxr.cli.base import command, together
-from soupxr.cli.choices import Chosen, in_store, whose
+from soupxr.cli.base import command, data_root, together
+from soupxr.cli.choices import Chosen, in_store, one_source, whose
 from soupxr.errors import ArgumentError, expected
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "said"]
 
 NOT_WRITTEN = "What was not written whole is not there."
 
@@ -24,15 +25,21 @@ def _to(name: str, about: str, *examples: str, is_folder: bool) -> Callable[[Any
     target = click.argument("folder" if is_folder else "file", type=kind)
 
     def declare(function: Any) -> Any:
-        function.__doc__ = about
+        @functools.wraps(function)
+        def checked(mode: str | None, annotator: str | None, **options: Any) -> None:
+            one_source(mode, annotator)
+            function(mode=mode, annotator=annotator, **options)
+
+        checked.__doc__ = about
         return command(name, *examples, kept=NOT_WRITTEN)(
-            together(in_store, target, whose)(function)
+            together(in_store, target, whose)(checked)
         )
 
     return declare
 
 
-def _said(path: Path) -> None:
+def said(path: Path) -> None:
+    """Tell that a file is there."""
     click.echo(f"{path} is written.")
 
 
@@ -45,7 +52,7 @@ def _said(path: Path) -> None:
 def excel(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
     from soupxr.io import tables
 
-    _said(tables.write(chosen.open(store), file, **options))
+    said(tables.write(chosen.open(store), file, **options))
 
 
 @_to(
@@ -54,10 +61,11 @@ def excel(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
     "soupxr export boris reach.zarr check.boris --mode fast --animal M1",
     is_folder=False,
 )
+@data_root
 def to_boris(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
     from soupxr.io import boris
 
-    _said(boris.write(chosen.open(store), file, **options))
+    said(boris.write(chosen.open(store), file, **options))
 
 
 @_to(
@@ -87,6 +95,7 @@ def to_deepethogram(store: str, folder: Path, chosen: Chosen, **options: Any) ->
 )
 @click.option("--description", default="", help="Description of the sessions.")
 @click.option("--method", help="How the labels were made.")
+@data_root
 def nwb(
     store: str,
     folder: Path,
@@ -101,8 +110,10 @@ def nwb(
     try:
         began = datetime.fromisoformat(start)
     except ValueError:
-        example = "a time such as 2026-03-01T09:00:00+01:00"
-        raise ArgumentError(expected("--start", example, start)) from None
+        began = None
+    if began is None or began.tzinfo is None:
+        example = "a time with its zone, such as 2026-03-01T09:00:00+01:00"
+        raise ArgumentError(expected("--start", example, start))
     ds = chosen.open(store)
     options |= {"session_description": description, "labeling_method": method}
     written = nwb.write(ds, folder, session_start=began, **options)
@@ -119,10 +130,11 @@ def nwb(
 @click.option("--stop", type=int, help="First frame that is no longer shown.")
 @click.option("--every", type=int, default=1, help="2: take every other frame; 3: every third.")
 @click.option("--fps", type=float, help="Frames that the film shows in a second.")
+@data_root
 def video(store: str, file: Path, chosen: Chosen, **options: Any) -> None:
     from soupxr.io import film
 
-    _said(film.write(chosen.open(store), file, **options))
+    said(film.write(chosen.open(store), file, **options))
 
 
 COMMANDS = [excel, to_boris, to_deepethogram, nwb, video]

@@ -5,25 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 import pandas as pd
 import xarray as xr
 
+from soupxr.annotation.bout_table import ROW
 from soupxr.cli import exporting, importing
 from soupxr.cli.base import command, group, together
-from soupxr.cli.choices import Chosen, in_store, rest, selection, whose
+from soupxr.cli.choices import Chosen, in_store, one_source, rest, selection, whose
+from soupxr.dataset import LEVELS
 from soupxr.errors import ArgumentError, expected
 from soupxr.files import whole_file
 
 __all__ = ["COMMANDS"]
 
-#: What stands between the columns of a table.
-DELIMITERS = (",", ";", "\t")
 TEXTS = ("animal", "session", "behavior")
+#: Columns that are taken, and one that says nothing more; exports have it.
+KNOWN = (*TEXTS, "trial_id", "start", "stop", "duration_s")
 
 
 @group("import", "soupxr import labels reach.zarr bouts.csv --annotator Ana --unit second")
@@ -77,37 +78,80 @@ def labels(
     """Read a TABLE of bouts: all or, if anything is wrong, none.
 
     TABLE is CSV with the columns animal, session, trial_id, behavior, start and stop (the first
-    frame that is no longer part of the bout); others are ignored. For other headers, and Excel, see
-    soupxr import table.
+    frame that is no longer part of the bout); others are left, and told. For other headers, and
+    Excel, see soupxr import table.
     """
     bouts = _read_table(table)
+    _tell_of_unlabelled(table, bouts, annotator)
     chosen.open(store).soup.annotate(
         bouts, annotator=annotator, unit=unit, rest=rest, trials=trials, overwrite=overwrite
     )
     click.echo(f"{len(bouts):,} bout(s) are labels of {annotator} now.")
+    left = [str(name) for name in bouts.columns if name not in KNOWN]
+    if left:
+        click.echo(f"left  {', '.join(f'column {name!r}' for name in left)}")
 
 
 def _read_table(path: str) -> pd.DataFrame:
     """Read bouts; names stay the texts that they are, such as 007 or NA."""
-    text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8-sig")
-    first = text.partition("\n")[0]
-    try:
-        return pd.read_csv(
-            StringIO(text),
-            sep=max(DELIMITERS, key=first.count),
-            dtype=dict.fromkeys(TEXTS, str),
-            na_values={"start": [""], "stop": [""]},
-            keep_default_na=False,
+    from soupxr.io.sheet import EXCEL, read_bytes, rows_of_text, to_whole
+
+    if Path(path).suffix.lower() in EXCEL:
+        raise ArgumentError(
+            expected("TABLE", "a CSV file of bouts", path, "soupxr import table reads Excel.")
         )
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ArgumentError(expected("table", "a CSV file of bouts", path, f"{error}.")) from None
+    place = Path("the table" if path == "-" else path)
+    data = sys.stdin.buffer.read() if path == "-" else read_bytes(place)
+    read = rows_of_text(place, data)
+    if not read:
+        raise ArgumentError(expected("TABLE", "a header and bouts", f"{place}, which is empty"))
+    header, *rows = read
+    width = len(header.cells)
+    for row in rows:
+        if any(row.cells[width:]):
+            told = f"{len(row.cells)} in row {row.number} of {place}"
+            remedy = "Is the comma a decimal point there, too?"
+            raise ArgumentError(expected("TABLE", f"{width} cells, as in the header", told, remedy))
+    cells = [[*row.cells[:width], *[""] * (width - len(row.cells))] for row in rows]
+    numbers = pd.Index([row.number for row in rows], name=ROW)
+    table = pd.DataFrame(cells, columns=[cell.strip() for cell in header.cells], index=numbers)
+    if "trial_id" in table:
+        table["trial_id"] = [to_whole(cell) for cell in table["trial_id"]]
+    return table
+
+
+def _tell_of_unlabelled(path: str, bouts: pd.DataFrame, annotator: str) -> None:
+    """Refuse to take for absent what an export says is unlabelled; tell of trials without bouts."""
+    from soupxr.io._tables_header import record_beside
+
+    record = {} if path == "-" else record_beside(Path(path))
+    if any(record.get("unlabelled", {}).values()):
+        raise ArgumentError(
+            f"TABLE: {path}.provenance.json says that some frames are unlabelled, which this "
+            f"command does not read. soupxr import table STORE {path} --annotator {annotator} "
+            "--unit frame does; or delete that file, and --rest holds for all."
+        )
+    exported = set(record.get("trials", ()))
+    if not exported or not set(LEVELS) <= set(bouts.columns):
+        return
+    told = {"/".join(map(str, row)) for row in bouts[list(LEVELS)].itertuples(index=False)}
+    for key in sorted(exported - told):
+        click.echo(f"left  {key}: was exported, too, but has no bout in the table")
 
 
 # ------------------------------------------------------------------ export
 
 
 _exported = together(
-    in_store, click.argument("file", type=click.Path(dir_okay=False, allow_dash=True)), whose
+    in_store,
+    click.argument("file", type=click.Path(dir_okay=False, allow_dash=True)),
+    whose,
+    click.option(
+        "--provenance",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="PATH",
+        help="With -: the file to write to where the table comes from.",
+    ),
 )
 
 
@@ -125,16 +169,27 @@ def bouts(
     annotator: str | None,
     chosen: Chosen,
     overwrite: bool,
+    provenance: Path | None,
 ) -> None:
     """Write bouts to FILE, one row each.
 
     FILE is CSV; - is the screen. Columns: animal, session, trial_id, behavior, start, stop (the
     first frame after it), and duration_s. Where they come from stands in FILE.provenance.json.
     """
-    _one_source(mode, annotator)
+    one_source(mode, annotator)
+    _check_places(file, provenance, overwrite)
+    _refuse_excel(file)
+    from soupxr.io._tables_out import DELIMITERS, beside, record_of
+    from soupxr.io.chosen import choose, new_record
+
     ds = _with_results(chosen.open(store), mode)
-    with _with_origin(file, ds, mode, annotator, "bouts"), _opened(file, overwrite) as out:
-        ds.soup.bouts(mode=mode, annotator=annotator).to_csv(out, index=False)
+    table = ds.soup.bouts(mode=mode, annotator=annotator)
+    place = provenance if file == "-" else beside(Path(file))
+    what = choose(ds, mode, annotator, "export")
+    record = place and record_of(what, "bouts")
+    with new_record(place, record, overwrite), _opened(file) as out:
+        table.to_csv(out, index=False, sep=DELIMITERS.get(Path(file).suffix.lower(), ","))
+    _said(file)
 
 
 @command(
@@ -151,26 +206,37 @@ def frames(
     annotator: str | None,
     chosen: Chosen,
     overwrite: bool,
+    provenance: Path | None,
     probability: bool,
 ) -> None:
     """Write every frame to FILE, one row each.
 
-    FILE is CSV; - is the screen. Columns: animal, session, trial_id, frame, time_s, and each
-    behavior: 1 occurs, 0 does not, -1 unlabelled. Trials without a complete result, or without
-    labels, are left out. Where they come from stands in FILE.provenance.json.
+    FILE ends in .csv, .tsv or .xlsx; - is the screen. Columns: animal, session, trial_id, frame,
+    time_s, and each behavior: 1 occurs, 0 does not, -1 unlabelled. Trials without a complete
+    result, or without labels, are left out. Where they come from stands in FILE.provenance.json.
     """
-    _one_source(mode, annotator)
+    one_source(mode, annotator)
     if probability and mode is None:
         raise click.UsageError("--probability goes with --mode.")
+    from soupxr.io import tables
+
+    _check_places(file, provenance, overwrite)
     ds = _with_results(chosen.open(store), mode)
-    with _with_origin(file, ds, mode, annotator, "frames"), _opened(file, overwrite) as out:
-        for number, table in enumerate(_frame_tables(ds, mode, annotator, probability)):
-            table.to_csv(out, index=False, header=number == 0)
+    what: Any = {"mode": mode, "annotator": annotator, "probability": probability}
+    what |= {"form": "frames", "overwrite": overwrite}
+    if file == "-":
+        tables.write(ds, sys.stdout, provenance=provenance, **what)
+    else:
+        tables.write(ds, file, **what)
+    _said(file)
 
 
-def _one_source(mode: str | None, annotator: str | None) -> None:
-    if (mode is None) == (annotator is None):
-        raise click.UsageError("Say whose: either --mode or --annotator.")
+def _refuse_excel(file: str) -> None:
+    from soupxr.io.sheet import EXCEL
+
+    if Path(file).suffix.lower() in EXCEL:
+        remedy = "soupxr export excel writes workbooks."
+        raise ArgumentError(expected("FILE", "a name that ends in .csv or .tsv", file, remedy))
 
 
 def _with_results(ds: xr.Dataset, mode: str | None) -> xr.Dataset:
@@ -180,58 +246,30 @@ def _with_results(ds: xr.Dataset, mode: str | None) -> xr.Dataset:
     return ds
 
 
-def _frame_tables(
-    ds: xr.Dataset, mode: str | None, annotator: str | None, probability: bool
-) -> Iterator[pd.DataFrame]:
-    """One table a trial, so that memory does not grow with their number."""
-    from soupxr.dataset import keys_of, store_of
-    from soupxr.labels import label_source, read_labels
+def _check_places(file: str, provenance: Path | None, overwrite: bool) -> None:
+    """Refuse to replace what is there, before anything is read."""
+    from soupxr.io.chosen import check_new
 
-    store = store_of(ds)
-    source = label_source(store, mode=mode, annotator=annotator)
-    behaviors = store.labels("behavior")
-    for trial, mask in read_labels(store, source, store.trials(keys_of(ds))):
-        if (mask == -1).all():
-            continue
-        table = pd.DataFrame(mask, columns=behaviors)
-        if probability and mode is not None:
-            values = store.rows("probability", store.mode_index(mode), trial)
-            chances = pd.DataFrame(values, columns=[f"{name}_probability" for name in behaviors])
-            table = pd.concat([table, chances], axis=1)
-        places = pd.DataFrame({"frame": range(len(mask))})
-        places["time_s"] = places["frame"] / trial.fps
-        for name in ("trial_id", "session", "animal"):
-            places.insert(0, name, getattr(trial, name))
-        yield pd.concat([places, table], axis=1)
+    if file != "-" and provenance is not None:
+        raise click.UsageError(f"--provenance goes with -; of a file it is {file}.provenance.json.")
+    for name, place in (("FILE", None if file == "-" else file), ("--provenance", provenance)):
+        if place is not None:
+            check_new(Path(place), overwrite, name, "Give --overwrite to replace it.")
 
 
 @contextmanager
-def _with_origin(
-    file: str, ds: xr.Dataset, mode: str | None, annotator: str | None, form: str
-) -> Iterator[None]:
-    """Write provenance beside a table, once that is written; the screen has none."""
-    if file == "-":
-        yield
-        return
-    from soupxr.io._tables_out import record_of, write_record
-    from soupxr.io.chosen import choose
-
-    record = record_of(choose(ds, mode, annotator, "export"), form)
-    yield
-    write_record(Path(file), record)
-
-
-@contextmanager
-def _opened(file: str, overwrite: bool) -> Iterator[IO[str]]:
+def _opened(file: str) -> Iterator[IO[str]]:
     """A file that is there whole or, if anything goes wrong, not at all; or the screen."""
     if file == "-":
         yield sys.stdout
         return
-    target = Path(file)
-    if target.exists() and not overwrite:
-        raise ArgumentError(expected("FILE", "a new file", file, "Give --overwrite to replace it."))
-    with whole_file(target) as path, path.open("w", encoding="utf-8", newline="") as out:
+    with whole_file(Path(file)) as path, path.open("w", encoding="utf-8", newline="") as out:
         yield out
+
+
+def _said(file: str) -> None:
+    if file != "-":
+        exporting.said(Path(file))
 
 
 for one in (labels, *importing.COMMANDS):

@@ -7,31 +7,37 @@ from typing import Any
 import click
 
 from soupxr.cli.base import command, data_root, together
-from soupxr.cli.choices import in_store, rest
+from soupxr.cli.choices import dry_run, in_store, rest
+from soupxr.cli.words import in_a_shell
 from soupxr.errors import ArgumentError, expected
 from soupxr.modes import MODES
 
 __all__ = ["COMMANDS"]
 
-KEPT = "Nothing was changed, or all of it: soupxr ls tells."
+KEPT = (
+    "Nothing was changed, or all of it: soupxr ls tells. A kill or a power cut may leave a part, "
+    "which the same import with --overwrite finishes."
+)
 FILES = click.Path(exists=True, dir_okay=False)
 FOLDER = click.Path(exists=True, file_okay=False)
 
 
-def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str | None] | None:
-    """``THEIRS=OURS`` as a mapping; nothing behind the sign means None."""
+def _pairs(
+    option: str, texts: tuple[str, ...], form: str = "THEIRS=OURS"
+) -> dict[str, str | None] | None:
+    """``ONE=OTHER`` as a mapping; nothing behind the sign means None."""
     pairs: dict[str, str | None] = {}
     for text in texts:
-        theirs, sign, ours = text.rpartition("=")
-        if not sign or not theirs:
-            raise ArgumentError(expected(option, "THEIRS=OURS", text))
-        pairs[theirs] = ours or None
+        one, sign, other = text.rpartition("=")
+        if not sign or not one:
+            raise ArgumentError(expected(option, form, text))
+        pairs[one] = other or None
     return pairs or None
 
 
 def _tell(outcome: tuple[Any, Any]) -> None:
     """Say what was taken and what was left."""
-    click.echo(str(outcome[1]))
+    click.echo(in_a_shell(str(outcome[1])))
 
 
 annotator = click.option("--annotator", help="Whose labels these become.")
@@ -87,7 +93,7 @@ mode_in = click.option(
 )
 @click.option("--inclusive", is_flag=True, help="stop is the last frame of a bout.")
 @click.option("--sheet", help="Sheet of an Excel file; default: the first.")
-@together(rest, behaviors, trials, missing, overwrite)
+@together(rest, behaviors, trials, missing, overwrite, dry_run)
 def table(
     store: str,
     file: str,
@@ -102,14 +108,14 @@ def table(
     import soupxr
     from soupxr.io import tables
 
-    pairs: Any = _pairs("--column", columns)
+    pairs: Any = _pairs("--column", columns, "OURS=THEIRS")
     named = _pairs("--behavior", behaviors)
     _tell(tables.read(soupxr.open(store), file, columns=pairs, behaviors=named, **options))
 
 
 @command(
     "boris",
-    "soupxr import boris reach.zarr project.boris",
+    "soupxr import boris reach.zarr project.boris --dry-run",
     "soupxr import boris reach.zarr events.tsv --annotator Ana --behavior sup=supinate",
     kept=KEPT,
 )
@@ -132,7 +138,7 @@ def table(
     show_default=True,
     help="Whether a point event becomes a bout of one frame.",
 )
-@together(rest, behaviors, trials, missing, overwrite)
+@together(rest, behaviors, trials, missing, overwrite, dry_run)
 def boris(
     store: str,
     files: tuple[str, ...],
@@ -158,7 +164,7 @@ def boris(
 @together(in_store, click.argument("project", type=FOLDER), annotator, mode_in)
 @click.option("--group", help="Which of the predictions in their files.")
 @click.option("--results/--no-results", default=True, help="Take predictions, too.")
-@together(experiment, behaviors, trials, missing, overwrite, data_root)
+@together(experiment, behaviors, trials, missing, overwrite, dry_run, data_root)
 def deepethogram(store: str, project: str, behaviors: tuple[str, ...], **options: Any) -> None:
     """Read a DeepEthogram project.
 
@@ -173,6 +179,12 @@ def deepethogram(store: str, project: str, behaviors: tuple[str, ...], **options
 
 @command("animal-soup", "soupxr import animal-soup reach.zarr dataframe.hdf --results", kept=KEPT)
 @together(in_store, click.argument("dataframe", type=FILES))
+@click.option("--key", default="df", show_default=True, help="Of the dataframe in the file.")
+@click.option(
+    "--names",
+    metavar="NAME,...",
+    help="What the rows of ethograms mean, in their order. Default: the six of animal-soup.",
+)
 @click.option(
     "--annotator",
     default="cleaned",
@@ -180,8 +192,10 @@ def deepethogram(store: str, project: str, behaviors: tuple[str, ...], **options
     help="Whose labels cleaned ethograms become.",
 )
 @click.option("--results/--no-results", default=True, help="Take predictions, too.")
-@together(behaviors, missing, overwrite, data_root)
-def animal_soup(store: str, dataframe: str, behaviors: tuple[str, ...], **options: Any) -> None:
+@together(behaviors, missing, overwrite, dry_run, data_root)
+def animal_soup(
+    store: str, dataframe: str, names: str | None, behaviors: tuple[str, ...], **options: Any
+) -> None:
     """Read a dataframe of animal-soup (HDF).
 
     Its trials, their cleaned ethograms, and the outputs of its sessions.
@@ -190,6 +204,8 @@ def animal_soup(store: str, dataframe: str, behaviors: tuple[str, ...], **option
     from soupxr.io import animal_soup
 
     named = _pairs("--behavior", behaviors)
+    if names is not None:
+        options["names"] = [name.strip() for name in names.split(",")]
     _tell(animal_soup.read(soupxr.open(store), dataframe, behaviors=named, **options))
 
 
@@ -197,7 +213,7 @@ def animal_soup(store: str, dataframe: str, behaviors: tuple[str, ...], **option
 @together(in_store, click.argument("files", type=FILES, nargs=-1, required=True))
 @click.option("--annotator", default="JAABA", show_default=True, help="Whose labels these become.")
 @together(mode_in, click.option("--target", type=int, help="Which of the animals in a film."))
-@together(behaviors, trials, missing, overwrite)
+@together(behaviors, trials, missing, overwrite, dry_run)
 def jaaba(store: str, files: tuple[str, ...], behaviors: tuple[str, ...], **options: Any) -> None:
     """Read scores and labels of JAABA (.mat)."""
     import soupxr

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 else:
     ParamType = click.ParamType  # before click 8.5, it takes no type
 
+#: Of a trial's number.
+DIGITS = 18
+
 
 class Kind(ParamType):
     """Something that can be typed, shown in the help as it is named."""
@@ -41,8 +44,11 @@ class _Store(Kind):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         # Unlike a Path, it has no error for what can be no name of a file.
-        if "://" not in value and not os.path.isdir(value):
-            self.fail(f"there is no store {value!r}; soupxr create makes one.", param, ctx)
+        if "://" not in value:
+            if not os.path.isdir(value):
+                self.fail(f"there is no store {value!r}; soupxr create makes one.", param, ctx)
+            if not os.path.exists(os.path.join(value, "zarr.json")):
+                self.fail(f"{value!r} is a folder, but no store.", param, ctx)
         return str(value)
 
 
@@ -61,6 +67,8 @@ class _Trials(Kind):
             self.fail(
                 f"expected a number such as 3, or a range such as 1-20, not {value!r}.", param, ctx
             )
+        if max(len(first), len(last)) > DIGITS:
+            self.fail(f"expected numbers of up to {DIGITS} digits, not {value!r}.", param, ctx)
         numbers = range(int(first), int(last or first) + 1)
         if not numbers:
             self.fail(f"the range {value} is empty; the smaller number comes first.", param, ctx)

@@ -12,6 +12,7 @@ import xarray as xr
 from soupxr.cli.base import FAILED, command, data_root
 from soupxr.cli.choices import Chosen, in_store, selection
 from soupxr.cli.tables import count, formats, print_table, sizes, text_table
+from soupxr.cli.words import in_a_shell
 from soupxr.modes import MODES
 
 __all__ = ["COMMANDS"]
@@ -31,7 +32,8 @@ def ls(store: str, chosen: Chosen, failed: bool, form: str | None) -> None:
     """List the trials of STORE, and how far each has come.
 
     In each mode a trial is complete, has features only, has failed, or has nothing (–). One that is
-    "deciding" was getting new thresholds when the process ended: soupxr infer finishes it at once.
+    "deciding" was getting new thresholds when the process ended, one that is "replacing" a new
+    result: soupxr infer finishes both at once.
     """
     ds = chosen.open(store)
     table = ds.soup.trials
@@ -112,7 +114,7 @@ def check(
     else:
         result = check(chosen.open(store), **options)
     if form is None:
-        click.echo(repr(result))
+        click.echo(in_a_shell(repr(result)))
     else:
         print_table(result.findings, form)
     if not result.ok:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import xarray as xr
 
+import soupxr
 from soupxr.cli.base import FAILED, command, data_root
 from soupxr.cli.choices import (
     Chosen,
@@ -29,10 +30,18 @@ from soupxr.cli.kinds import (
     SIZE,
 )
 from soupxr.cli.training import train
+from soupxr.errors import ArgumentError, expected
 from soupxr.options import PRECISIONS
+
+if TYPE_CHECKING:
+    from soupxr.inference.plan import Plan
 
 __all__ = ["COMMANDS"]
 
+#: What --only takes; all without it.
+STAGES: tuple[Literal["features", "sequence"], ...] = ("features", "sequence")
+#: A scheduler that does not answer for so long is not there (s).
+CONNECT_S = 10
 #: Options that only one stage knows.
 FEATURES_ALONE = (
     "flow_model_in",
@@ -60,7 +69,7 @@ SEQUENCE_ALONE = ("sequence_model_in", "thresholds", "minimum_bout")
 @in_store
 @in_mode
 @selection
-@click.option("--only", type=click.Choice(["features", "sequence"]), help="Run this stage alone.")
+@click.option("--only", type=click.Choice(STAGES), help="Run this stage alone.")
 @click.option("--flow-model", "flow_model_in", type=FILE, help="Checkpoint of the flow generator.")
 @click.option(
     "--feature-model", "feature_model_in", type=FILE, help="Checkpoint of the feature extractor."
@@ -185,62 +194,75 @@ def _infer(
         ds.soup.infer(mode, **where, **asked)
 
 
-@contextmanager
-def _cluster(scheduler: str | None, workers: int | None, gpus: Any) -> Iterator[Any]:
+def _cluster(scheduler: str | None, workers: int | None, gpus: Any) -> AbstractContextManager[Any]:
     """A dask client, where one is asked for."""
-    if scheduler is None and workers is None and gpus is None:
-        yield None
-        return
+    if scheduler is not None:
+        return _connected(scheduler)
+    if workers is None and gpus is None:
+        return nullcontext()
+    return soupxr.local_client(workers=workers, gpus=gpus)
+
+
+def _connected(scheduler: str) -> AbstractContextManager[Any]:
+    """A client of a cluster that runs."""
     try:
-        if scheduler is None:
-            from soupxr.inference.cluster import local_client
-
-            connection = local_client(workers=workers, gpus=gpus)
-        else:
-            from distributed import Client
-
-            connection = Client(scheduler)
+        from distributed import Client
     except ImportError as error:
         click.echo(
             f"soupxr: several processes need dask-distributed ({error}). "
-            "Install it: pip install 'soupxr[distributed]'",
+            "Install it: pip install distributed",
             err=True,
         )
         raise click.exceptions.Exit(FAILED) from None
-    with connection as client:
-        yield client
+    try:
+        client: AbstractContextManager[Any] = Client(scheduler, timeout=CONNECT_S)
+    except (OSError, ValueError) as error:
+        told = " ".join(str(error).split())
+        remedy = (
+            f"Nothing answers there as one ({told}). Start it with dask scheduler, which tells "
+            "its address, or correct this one."
+        )
+        expectation = "the address of a dask scheduler that runs, such as tcp://node:8786"
+        raise ArgumentError(expected("--scheduler", expectation, scheduler, remedy)) from None
+    return client
 
 
 def _outlook(
     store: str, ds: xr.Dataset, mode: str, only: str | None, overwrite: bool, asked: dict[str, Any]
 ) -> None:
     """Say what infer would do."""
-    table = ds.soup.trials
-    done = table[mode].isin(
-        ["features", "complete", "deciding"] if only == "features" else ["complete"]
-    )
-    # A complete trial that could not be redone, as was asked, is tried again.
-    redo = (ds["error"].sel(mode=mode) != "").values & (table[mode] == "complete")
-    todo = table if overwrite else table[~done | redo]
-    failed = int((todo[mode] == "failed").sum())
+    from soupxr.inference.run import Request, prospect
+
+    stages = tuple(stage for stage in STAGES if only in (None, stage))
+    jobs = prospect(ds, mode, Request(stages=stages, overwrite=overwrite, **asked))
+    # Which trials have features of models that are not here, nobody knows.
+    known = only != "features" or all(plan.is_fetched for plan in jobs.plans)
     click.echo(
-        f"Would infer {len(todo):,} of {len(table):,} trial(s) in mode {mode}: "
-        f"{int(todo['n_frames'].sum()):,} frames."
+        f"Would infer {'' if known else 'at most '}{len(jobs.tasks):,} of "
+        f"{len(jobs.tasks) + jobs.skipped:,} trial(s) in mode {mode}: {jobs.n_frames:,} frames."
     )
-    if failed:
-        click.echo(f"  {failed:,} of them failed before; soupxr ls {store} --failed tells why.")
-    if len(todo) < len(table):
+    if jobs.n_failed:
+        click.echo(
+            f"  {jobs.n_failed:,} of them failed before; soupxr ls {store} --failed tells why."
+        )
+    if jobs.skipped:
         has = "have features" if only == "features" else "are complete"
-        click.echo(f"  {len(table) - len(todo):,} {has} and would be skipped.")
-    models = ds.soup.models
-    known = models[(models["mode"] == mode) & models["default"]].set_index("kind")["path"]
-    for kind, option in (
-        ("feature_extractor", "feature_model_in"),
-        ("sequence", "sequence_model_in"),
-    ):
-        if kind.startswith(only[:7] if only else ""):
-            default = known.get(kind, "the published model of the trials' experiment")
-            click.echo(f"  {kind.replace('_', ' ')}: {asked.get(option, default)}")
+        click.echo(f"  {jobs.skipped:,} {has} and would be skipped.")
+    for line in dict.fromkeys(line for plan in jobs.plans for line in _models(plan)):
+        click.echo(f"  {line}")
+
+
+def _models(plan: Plan) -> Iterator[str]:
+    """The models of a plan, a line each."""
+    named = {
+        "flow generator": plan.flow,
+        "feature extractor": plan.feature,
+        "sequence": plan.sequence,
+    }
+    for name, file in named.items():
+        if file is not None:
+            path = file.path or "the published model of the trials' experiment, to be fetched first"
+            yield f"{name}: {path}"
 
 
 COMMANDS = [infer, train]

@@ -14,6 +14,7 @@ from soupxr.cli.base import FAILED, command, data_root
 from soupxr.cli.choices import dry_run, in_store, numbers_of
 from soupxr.cli.kinds import TRIALS
 from soupxr.cli.tables import count, sizes
+from soupxr.cli.words import in_a_shell
 from soupxr.errors import ArgumentError, IngestError
 from soupxr.modes import BEHAVIORS, MODES
 
@@ -153,7 +154,7 @@ def add(
             ds = ds.soup.add_item(*item, experiment=experiment or None, pattern=pattern)
         except IngestError as error:
             failures += 1
-            click.echo(f"soupxr: {error}", err=True)
+            click.echo(f"soupxr: {in_a_shell(str(error))}", err=True)
         else:
             click.echo(f"{_named(item)}: added {count(ds.sizes['trial'] - before, 'trial')}")
     if failures:
@@ -169,7 +170,7 @@ def _find(ds: xr.Dataset, item: Item, pattern: str | None) -> pd.DataFrame:
     "remove",
     "soupxr remove reach.zarr M1 --session S3 --dry-run",
     "soupxr remove reach.zarr M1 --session S3 --trial 4",
-    kept="Trials that were named as removed are gone; soupxr ls tells which are there.",
+    kept="Trials were removed one animal after the other; soupxr ls tells which are still there.",
 )
 @in_store
 @items

@@ -173,7 +173,7 @@ def sequence(store: str, mode: str, chosen: Chosen, dry_run: bool, **options: An
     ds = chosen.open(store)
     if dry_run:
         table = _labelled(ds, mode, options)
-        ready = table[table[mode].isin(["features", "complete", "deciding"])]
+        ready = table[table[mode].isin(["features", "complete", "deciding", "replacing"])]
         _outlook(ds, "sequence model", mode, options, ready)
         click.echo(f"  {len(table) - len(ready):,} labelled trial(s) have no features yet.")
         return

@@ -48,6 +48,10 @@ class Viewer:
     def __repr__(self) -> str:
         return f"<soupxr viewer: {self._editor}, {self._about}; .show() opens it in the browser>"
 
+    def __dir__(self) -> list[str]:
+        # What Tab offers: no inner workings.
+        return [name for name in vars(type(self)) if not name.startswith("_")]
+
     # ---------------------------------------------------------------- showing
 
     def panel(self) -> pn.viewable.Viewable:

@@ -47,6 +47,8 @@ class Result:
     is_deciding : bool
         Whether there is one but for its ethogram: who was about to decide it anew was killed, or
         is still at it.
+    is_replacing : bool
+        Whether a new one, which is whole, is to take its place.
     """
 
     trial: StoredTrial
@@ -54,6 +56,7 @@ class Result:
     record: Record
     is_complete: bool
     is_deciding: bool = False
+    is_replacing: bool = False
 
     @property
     def has_probabilities(self) -> bool:
@@ -116,6 +119,7 @@ def results_of(store: Store, mode: str, trials: Sequence[StoredTrial]) -> dict[s
             Record.parse(text),
             is_complete=int(mark) == Status.COMPLETE,
             is_deciding=int(mark) == Status.DECIDING,
+            is_replacing=int(mark) == Status.REPLACING,
         )
         for trial, text, mark in zip(trials, texts, marks, strict=True)
     }

@@ -184,12 +184,12 @@ def _why_nothing(reader: _Reader, annotator: str, n_trials: int, counts: Mapping
     if reader.on == "out-of-fold":
         return (
             f"on: none of the {labelled} labelled trial(s) has out-of-fold probabilities in mode "
-            f"{mode}. Make them with ds.soup.sequence.train({mode!r}, …, folds=5)."
+            f"{mode}. Make them with ds.soup.sequence.train(mode={mode!r}, …, folds=5)."
         )
     if not counts["there"]:
         return (
             f"mode: none of the {labelled} labelled trial(s) is complete in mode {mode}. "
-            f"Run ds.soup.infer({mode!r}) first."
+            f"Run ds.soup.infer(mode={mode!r}) first."
         )
     if counts["bare"]:
         return (

@@ -13,7 +13,7 @@ from soupxr.evaluation.decisions import Result, decide, decision_from, identity,
 from soupxr.inference.decision import Decision
 from soupxr.inference.provenance import differences
 from soupxr.store import FittedDecision, Store, TrialResults
-from soupxr.store.leases import Held, of_trial, take
+from soupxr.store.leases import InUse, holding_trial
 
 __all__ = ["put_into_force"]
 
@@ -47,20 +47,23 @@ def put_into_force(
         Ethograms that were decided otherwise until now.
     """
     store = Store(address)
-    changed, notes = 0, []
+    changed = 0
+    notes: list[StoreError] = []
     waiting = [
         result.trial.key
         for result in results
         # A result that could not be redone is about to be redone; its error must stay to say so.
-        if result.is_deciding or (result.is_complete and not store.error(mode, result.trial.slot))
+        if result.is_deciding
+        or result.is_replacing
+        or (result.is_complete and not store.error(mode, result.trial.slot))
     ]
     until = time.monotonic() + WAIT_S
     while waiting:
-        held = []
+        held: list[InUse] = []
         for key in waiting:
             try:
                 changed += _rederive(store, mode, key, fitted, dry_run=dry_run)
-            except _InUse as in_use:
+            except InUse as in_use:
                 held.append(in_use)
             except StoreError as passed_by:
                 notes.append(passed_by)
@@ -77,58 +80,46 @@ def put_into_force(
     return changed
 
 
-class _InUse(StoreError):
-    """Another process is at work on a trial."""
-
-    def __init__(self, key: str, who: str) -> None:
-        super().__init__(f"{key}: {who} is at work on it; call this again when that is done")
-        self.key = key
-
-
 def _rederive(store: Store, mode: str, key: str, fitted: FittedDecision, *, dry_run: bool) -> bool:
     """Derive one trial's ethogram anew from its probabilities, where it was made otherwise.
 
     Raises
     ------
-    _InUse
+    InUse
         If another process is at work on the trial.
     """
-    if not _is_due(store, mode, key, fitted):
+    result = _result(store, mode, key)
+    if not result.is_replacing and not _is_due(result, fitted):
         return False
     if dry_run:
         return True
-    # Inference holds the same: of two that write one trial at once, each could spoil the other's.
-    lease = take(store.address, of_trial(mode, key))
-    if isinstance(lease, Held):
-        raise _InUse(key, lease.who)
-    with lease:
+    with holding_trial(store.address, mode, key):
         # Made before the provenance is read: it is what notices another process from here on.
         writer = TrialResults(store, mode, key)
-        due = _is_due(store, mode, key, fitted)
-        if due is None:
+        writer.finish_replacement()
+        result = _result(store, mode, key)
+        if not _is_due(result, fitted):
             return False
-        result, part = due
-        wanted = _identity(fitted)
+        part = result.record.sequence or {}
+        sequence = {**part, "identity": {**part["identity"], **_identity(fitted)}}
         probability = result.probability(store)
-        sequence = {**part, "identity": {**part["identity"], **wanted}}
         record = replace(result.record, sequence=sequence)
         writer.decide_anew(decide(_decision(fitted), probability), record.dump())
     return True
 
 
-def _is_due(
-    store: Store, mode: str, key: str, fitted: FittedDecision
-) -> tuple[Result, dict[str, Any]] | None:
-    """A trial's result and how its ethogram was made, if that is to be decided anew."""
+def _result(store: Store, mode: str, key: str) -> Result:
     (result,) = results_of(store, mode, [store.trial(key)]).values()
+    return result
+
+
+def _is_due(result: Result, fitted: FittedDecision) -> bool:
+    """Whether a result's ethogram is to be decided anew."""
     part = result.record.sequence
-    if part is None or result.sequence_model != fitted.sequence_model:
-        return None
-    if result.is_deciding or (
-        result.is_complete and differences(part["identity"], _identity(fitted))
-    ):
-        return result, part
-    return None
+    if result.is_replacing or part is None or result.sequence_model != fitted.sequence_model:
+        return False
+    differs = bool(differences(part["identity"], _identity(fitted)))
+    return result.is_deciding or (result.is_complete and differs)
 
 
 def _decision(fitted: FittedDecision) -> Decision:

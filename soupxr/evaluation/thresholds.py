@@ -137,7 +137,7 @@ def _sequence_model(store: Store, mode: str, results: Iterable[Result]) -> str:
         return trained[-1].sha256  # cross-validated, and not yet used to infer
     raise ArgumentError(
         f"mode: none of the selected trials has a result in mode {mode} that says which sequence "
-        f"model made it. Run ds.soup.infer({mode!r}) first."
+        f"model made it. Run ds.soup.infer(mode={mode!r}) first."
     )
 
 

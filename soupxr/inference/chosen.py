@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from soupxr.downloads import default_weights
+from soupxr.downloads import NotFetched, default_weights
 from soupxr.errors import ArgumentError, CheckpointError, SoupWarning, expected
 from soupxr.known_models import newest_model
 from soupxr.models import checkpoint
@@ -17,7 +17,7 @@ from soupxr.modes import Mode
 from soupxr.options import set_options
 from soupxr.store import Store
 
-__all__ = ["choose_checkpoints", "learnt_from"]
+__all__ = ["ChosenModels", "choose_checkpoints", "learnt_from"]
 
 PathLike = str | os.PathLike[str]
 
@@ -45,11 +45,33 @@ class ModelRequest(Protocol):
     def show_progress(self) -> bool:
         """Whether bars are wanted."""
 
+    @property
+    def fetch(self) -> bool:
+        """Whether published models may be fetched."""
+
+
+class ChosenModels(NamedTuple):
+    """The checkpoints of a run.
+
+    Parameters
+    ----------
+    flow, feature, sequence : Checkpoint or None
+        Without ``flow``, the flow generator inside ``feature``; the other two are None where their
+        stage does not run.
+    unfetched : set of {"feature", "sequence"}
+        Published models that are to be used, are not there, and must not be fetched.
+    """
+
+    flow: Checkpoint | None
+    feature: Checkpoint | None
+    sequence: Checkpoint | None
+    unfetched: frozenset[str]
+
 
 def choose_checkpoints(
     store: Store, mode: Mode, request: ModelRequest, experiment: str, behaviors: tuple[str, ...]
-) -> tuple[Checkpoint | None, Checkpoint | None, Checkpoint | None]:
-    """Flow generator (None: the one inside the feature extractor), feature extractor, sequence."""
+) -> ChosenModels:
+    """Choose what was given, else trained on this store, else published; and read it."""
     # What was given is looked at before anything is downloaded.
     feature = _given(request.feature_model_in, "feature_extractor", mode, behaviors)
     sequence = _given(request.sequence_model_in, "sequence", mode, behaviors)
@@ -69,7 +91,9 @@ def choose_checkpoints(
             sequence = _given(weights.sequence_model, "sequence", mode, behaviors)
     flow = None if feature is None else _flow_generator(flow_path, feature, mode)
     _refuse_strangers(feature, sequence)
-    return flow, feature, sequence
+    asked = [("feature", wants_features, feature), ("sequence", wants_sequence, sequence)]
+    unfetched = frozenset(name for name, is_wanted, found in asked if is_wanted and found is None)
+    return ChosenModels(flow, feature, sequence, unfetched)
 
 
 def learnt_from(sequence: Checkpoint | None) -> str | None:
@@ -116,22 +140,22 @@ def _defaults(
             "store, but no sequence model that goes with it. Train one: "
             f"ds.soup.feature_extractor.infer(mode={mode.name!r}), then ds.soup.sequence.train(…)."
         )
+    own = [None if known is None else known.path for known in (feature, sequence)]
     if (feature is not None or not wants_features) and (sequence is not None or not wants_sequence):
-        paths = (None if known is None else known.path for known in (feature, sequence))
-        return _Defaults(None, *paths)
+        return _Defaults(None, *own)
     if not experiment:
         raise ArgumentError(
             "experiment: these trials were added without one, so there are no default models "
             "for them. Pass the checkpoints, train models on this store, or add trials with "
             'experiment="table".'
         )
-    with set_options(progress=request.show_progress):
-        weights = default_weights(experiment, mode.name)
-    return _Defaults(
-        weights.flow_model,
-        feature.path if feature else weights.feature_model,
-        sequence.path if sequence else weights.sequence_model,
-    )
+    try:
+        with set_options(progress=request.show_progress):
+            weights = default_weights(experiment, mode.name, fetch=request.fetch)
+    except NotFetched:
+        return _Defaults(None, *own)
+    published = (weights.feature_model, weights.sequence_model)
+    return _Defaults(weights.flow_model, *(a or b for a, b in zip(own, published, strict=True)))
 
 
 def _given(

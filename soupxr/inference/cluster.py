@@ -1,4 +1,4 @@
-"""Trials on a dask cluster: bounded submission, lost workers, several GPUs of one machine.
+"""Trials on a dask cluster: bounded submission, lost workers, a trial for each GPU.
 
 What travels through the scheduler is a :class:`Task` of some kilobytes there and an
 :class:`Outcome` of some hundred bytes back. Workers read videos, weights and store themselves, and
@@ -14,18 +14,18 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import dask
 
 import soupxr
-from soupxr.errors import ArgumentError, InferenceError, expected
+from soupxr.errors import InferenceError
 from soupxr.inference.deferred import Deferred
 from soupxr.inference.task import Outcome, Task
 from soupxr.inference.trial import forget_models, process, record_failure
 from soupxr.inference.versions import VersionMismatch, check_version
 
-__all__ = ["active_client", "local_client", "on_cluster"]
+__all__ = ["active_client", "ask_workers", "on_cluster"]
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +38,10 @@ LEAST = 64
 MOST_LOSSES = 10
 #: Between two looks at the cluster's size and at trials of other runs (s).
 LOOK_S = 2.0
+#: A worker that is stuck, or was stopped, never answers: none is waited for longer (s).
+ANSWER_S = 5.0
 #: Without any worker for so long, it is told (s).
 LONELY_S = 60.0
-
-#: Nobody else shall give our workers work: whoever can, runs what they like.
-LOOPBACK = "127.0.0.1"
 
 GONE = (
     "the dask cluster has gone, or somebody cancelled this run there. What is done is in the "
@@ -65,72 +64,6 @@ def active_client() -> Any:
         return None
 
 
-@contextlib.contextmanager
-def local_client(
-    workers: int | None = None, gpus: Literal["all"] | Sequence[int] | None = None
-) -> Iterator[Any]:
-    """Start worker processes for as long as the block lasts; see :func:`soupxr.local_client`."""
-    try:
-        import distributed
-    except ImportError as error:
-        raise ArgumentError(
-            f"local_client: worker processes need distributed ({error}). Install it with "
-            "pip install 'soupxr[distributed]', or call infer without a client."
-        ) from None
-    if workers is not None and gpus is not None:
-        raise ArgumentError(expected("gpus", "no workers beside it", gpus, "Give one of the two."))
-    numbers = None if gpus is None else _gpu_numbers(gpus)
-    # Dask gives up a worker for good that it does not find a while after one of its deaths.
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"}):
-        cluster = _cpu_cluster(workers) if numbers is None else _gpu_cluster(numbers)
-        with cluster, distributed.Client(cluster) as client:
-            yield client
-
-
-def _gpu_numbers(gpus: Literal["all"] | Sequence[int]) -> list[int]:
-    import torch
-
-    there = list(range(torch.cuda.device_count()))
-    wanted = there if gpus == "all" else list(gpus)
-    if not wanted or set(wanted) - set(there):
-        had = f"numbers among {there}" if there else "a machine with a CUDA GPU"
-        remedy = "Leave it out to work on the CPU."
-        raise ArgumentError(expected("gpus", f'"all" or {had}', gpus, remedy))
-    return [int(number) for number in wanted]
-
-
-def _cpu_cluster(workers: int | None) -> Any:
-    """Workers of one thread each: a trial keeps one busy, and memory is shared out evenly."""
-    from distributed import LocalCluster
-
-    dashboard = f"{LOOPBACK}:0"
-    return LocalCluster(
-        n_workers=workers, threads_per_worker=1, host=LOOPBACK, dashboard_address=dashboard
-    )
-
-
-def _gpu_cluster(numbers: Sequence[int]) -> Any:
-    """A worker for each GPU, which sees no other."""
-    from distributed import Nanny, Scheduler, SpecCluster
-
-    workers = {
-        number: {
-            "cls": Nanny,
-            "options": {
-                "nthreads": 1,
-                "resources": {"GPU": 1},
-                "host": LOOPBACK,
-                "env": {"CUDA_VISIBLE_DEVICES": str(number)},
-            },
-        }
-        for number in numbers
-    }
-    dashboard = f"{LOOPBACK}:0"
-    options = {"host": LOOPBACK, "port": 0, "dashboard_address": dashboard}
-    scheduler = {"cls": Scheduler, "options": options}
-    return SpecCluster(workers=workers, scheduler=scheduler)
-
-
 def on_cluster(
     client: Any, tasks: Sequence[Task], waits: Callable[[str], object], work: Work = process
 ) -> Iterator[Outcome]:
@@ -139,7 +72,8 @@ def on_cluster(
     Parameters
     ----------
     client : distributed.Client
-        Its workers do it; where some declare the resource ``GPU``, only those, a trial for each.
+        Its workers do it; once some declare the resource ``GPU``, only those, a trial for each.
+        Where there are none yet, they are waited for.
     tasks : sequence of Task
         As many as there are; some are at the scheduler at a time.
     waits : callable
@@ -164,12 +98,24 @@ def on_cluster(
         run.stop()
 
 
+def ask_workers(client: Any, what: Callable[[], object], within: float) -> None:
+    """Have all workers do something; those that do not answer in time (s) are not waited for."""
+
+    async def ask() -> None:
+        await client.run(what, on_error="ignore")
+
+    with contextlib.suppress(TimeoutError):
+        client.sync(ask, callback_timeout=within)
+
+
 def _lost_errors() -> tuple[type[Exception], ...]:
     """What distributed raises when its scheduler cannot be reached."""
-    from distributed.client import ClosedClientError
+    from distributed import client
     from distributed.comm import CommClosedError
 
-    return ClosedClientError, CommClosedError, TimeoutError
+    # Older ones raise a plain error of what the scheduler's connection says.
+    closed = getattr(client, "ClosedClientError", CommClosedError)
+    return closed, CommClosedError, TimeoutError
 
 
 class _Run:
@@ -182,6 +128,7 @@ class _Run:
         self._losses: dict[str, int] = {}
         self._deferred = Deferred()
         self._size = _Size(client)
+        self._call: Any = None
 
     def check_versions(self) -> None:
         """Refuse workers of another version before anything is done."""
@@ -210,17 +157,27 @@ class _Run:
         """Take back what has not begun, and free the workers' memory."""
         with contextlib.suppress(*_lost_errors(), OSError, ValueError):
             self._client.cancel([future for _, future in self._flying.values()])
-            self._client.run(forget_models, on_error="ignore")
+            self._client.cancel([] if self._call is None else [self._call])
+            ask_workers(self._client, forget_models, within=ANSWER_S)
 
     def _fill(self, coming: Iterator[Task]) -> bool:
         """Submit as much as may lie at the scheduler; False once nothing more comes."""
-        for late in self._deferred.due():
+        window = self._size.window()
+        if not window:
+            self._call_for_workers()
+        for late in self._deferred.due() if window else ():
             self._submit(late)
-        for _ in range(self._size.window() - len(self._flying)):
+        for _ in range(window - len(self._flying)):
             if (task := next(coming, None)) is None:
                 return False
             self._submit(task)
         return True
+
+    def _call_for_workers(self) -> None:
+        """Give the scheduler something, for adaptive clusters start workers for nothing else."""
+        if not self._flying and (self._call is None or self._call.done()):
+            key = f"soupxr-call-{uuid.uuid4().hex}"
+            self._call = self._client.submit(bool, key=key, pure=False)
 
     def _submit(self, task: Task) -> None:
         key = f"infer-{task.plan.mode.name}-{uuid.uuid4().hex}"
@@ -268,7 +225,7 @@ class _Run:
     def _look_around(self) -> None:
         """Say what is waited for."""
         if self._size.lonely_for() > LONELY_S:
-            self._waits("the cluster has no workers")
+            self._waits(f"the cluster has no workers{' with a GPU' * self._size.has_gpus}")
         elif len(self._deferred) and not self._flying:
             self._waits(str(self._deferred))
 
@@ -281,21 +238,27 @@ class _Size:
         self._asked = float("-inf")
         self._places = 0
         self._last_worker = time.monotonic()
+        #: Whether there ever was a worker with a GPU. It stays so while such workers are started
+        #: anew: what is handed out meanwhile may run on one of them.
         self.has_gpus = False
         self.window()
 
     def window(self) -> int:
-        """Trials that may be at the scheduler."""
+        """Trials that may be at the scheduler; none while nobody could work on them.
+
+        Of a worker that is yet to come, nobody knows whether it takes one at a time.
+        """
         now = time.monotonic()
         if now - self._asked > LOOK_S:
             self._asked = now
             workers = self._client.scheduler_info(n_workers=-1).get("workers", {}).values()
             gpus = sum(int(worker["resources"].get("GPU", 0)) for worker in workers)
-            self.has_gpus = gpus > 0
-            self._places = gpus or sum(worker["nthreads"] for worker in workers)
-            if workers:
+            self.has_gpus = self.has_gpus or gpus > 0
+            threads = sum(worker["nthreads"] for worker in workers)
+            self._places = gpus if self.has_gpus else threads
+            if self._places:
                 self._last_worker = now
-        return max(LEAST, AHEAD * self._places)
+        return max(LEAST, AHEAD * self._places) if self._places else 0
 
     def lonely_for(self) -> float:
         """Time without any worker (s)."""

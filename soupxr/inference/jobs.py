@@ -9,13 +9,15 @@ from typing import Any
 
 import soupxr
 from soupxr.errors import SoupWarning
-from soupxr.inference.plan import Planned, Request
+from soupxr.inference.plan import Plan, Planned, Request
+from soupxr.inference.provenance import REMEDY
 from soupxr.inference.standing import made_otherwise
 from soupxr.inference.task import Task
 from soupxr.options import get_option
 from soupxr.schema import Status
 from soupxr.store import Store, StoredTrial
 from soupxr.store.leases import of_trial, taken
+from soupxr.store.zarrs import DamagedStore
 from soupxr.video.remote import is_remote
 
 __all__ = ["Jobs"]
@@ -32,6 +34,10 @@ class Jobs:
         Frames that these have, all together.
     skipped : int
         Trials that are done.
+    n_failed : int
+        Of those to do, how many failed before.
+    plans : list of Plan
+        One for each experiment.
     """
 
     def __init__(self, store: Store, mode: str, request: Request) -> None:
@@ -39,14 +45,25 @@ class Jobs:
         self.tasks: list[Task] = []
         self.n_frames = 0
         self.skipped = 0
+        self.n_failed = 0
+        self.plans: list[Plan] = []
         self._changed: dict[str, list[str]] = {}
+        self._damaged: list[str] = []
 
     def consider(self, trial: StoredTrial, status: Status, planned: Planned) -> None:
         """Put one trial into the place where it belongs."""
-        other = made_otherwise(self.store, trial.slot, status, planned.plan)
+        if planned.plan not in self.plans:
+            self.plans.append(planned.plan)
+        try:
+            other = made_otherwise(self.store, trial.slot, status, planned.plan)
+        except DamagedStore:
+            self.skipped += 1
+            self._damaged.append(trial.key)
+            return
         if other is None or self.request.overwrite:
             self.tasks.append(self._task(trial, planned))
             self.n_frames += trial.n_frames
+            self.n_failed += status == Status.FAILED
             return
         self.skipped += 1
         if other:
@@ -76,8 +93,15 @@ class Jobs:
         late = taken(self.store.address, work.values())
         self.tasks.sort(key=lambda task: work[task.key] in late)
 
-    def warn_of_changes(self) -> None:
-        """Tell, once, of trials whose results another request made."""
+    def warn(self) -> None:
+        """Tell, once, of trials that are skipped though they may not be what was asked for."""
+        if self._damaged:
+            warnings.warn(
+                f"{len(self._damaged)} trial(s) were skipped, for what the store says of how their "
+                f"results came about is damaged: {_some(self._damaged)}. {REMEDY}",
+                SoupWarning,
+                stacklevel=4,
+            )
         if self._changed:
             what = sorted({name for names in self._changed.values() for name in names})
             warnings.warn(

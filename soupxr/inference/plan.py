@@ -39,7 +39,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Request:
-    """Arguments of ``infer`` as they were typed; see ``ds.soup.infer`` for their meaning."""
+    """Arguments of ``infer`` as they were typed; see ``ds.soup.infer`` for their meaning.
+
+    Without ``fetch``, published models are not fetched: it is only asked what would be done.
+    """
 
     stages: tuple[Literal["features", "sequence"], ...] = ("features", "sequence")
     flow_model_in: str | os.PathLike[str] | None = None
@@ -60,6 +63,7 @@ class Request:
     progress: bool | None = None
     client: Any = None
     log: str | os.PathLike[str] | None = None
+    fetch: bool = True
 
     def __post_init__(self) -> None:
         one_of("features", self.features, KEEPS if len(self.stages) > 1 else KEEPS[:2])
@@ -99,6 +103,10 @@ class ModelFile:
     sha256: str
 
 
+#: Stands for a published model that is not on this machine yet.
+UNFETCHED = ModelFile("", "")
+
+
 @dataclass(frozen=True)
 class Plan:
     """Models and settings of one run of one mode.
@@ -136,6 +144,11 @@ class Plan:
     device: str
     precision: str
     batch_size: int | str
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether all models are on this machine."""
+        return UNFETCHED not in (self.feature, self.sequence)
 
     def features_identity(self) -> dict[str, Any]:
         """What features depend on, beside the video."""
@@ -185,21 +198,23 @@ def make_plan(store: Store, mode: Mode, request: Request, experiment: str) -> Pl
         If an argument is of no use.
     """
     behaviors = tuple(store.labels("behavior"))
-    flow, feature, sequence = choose_checkpoints(store, mode, request, experiment, behaviors)
+    chosen = choose_checkpoints(store, mode, request, experiment, behaviors)
+    flow, feature, sequence = chosen.flow, chosen.feature, chosen.sequence
+    decides = sequence is not None or "sequence" in chosen.unfetched
     device = request.device or get_option("device")
     plan = Plan(
         mode=mode,
         behaviors=behaviors,
         flow=_model_file(flow),
-        feature=_model_file(feature),
-        sequence=_model_file(sequence),
+        feature=UNFETCHED if "feature" in chosen.unfetched else _model_file(feature),
+        sequence=UNFETCHED if "sequence" in chosen.unfetched else _model_file(sequence),
         sequence_wants=learnt_from(sequence),
         image_size=_image_size(request, flow, feature),
         preprocessing=request.preprocessing or _said(feature, "preprocessing") or DEFAULT_STYLE,
         normalization=_normalization(request, feature),
         keep=request.features,
         every=int(request.every),
-        decision=None if sequence is None else _decision(store, request, sequence, mode, behaviors),
+        decision=_decision(store, request, sequence, mode, behaviors) if decides else None,
         device=device,
         precision=choose_precision(request.precision or get_option("precision"), mode.name, device),
         batch_size=request.batch_size,
@@ -242,19 +257,24 @@ def _normalization(request: Request, feature: Checkpoint | None) -> Moments | No
 
 
 def _decision(
-    store: Store, request: Request, sequence: Checkpoint, mode: Mode, behaviors: tuple[str, ...]
+    store: Store,
+    request: Request,
+    sequence: Checkpoint | None,
+    mode: Mode,
+    behaviors: tuple[str, ...],
 ) -> Decision:
-    if sequence.thresholds is not None:
+    """Thresholds and shortest bouts; without the checkpoint, those that are published."""
+    if sequence is not None and sequence.thresholds is not None:
         thresholds = tuple(sequence.thresholds)
     elif behaviors == BEHAVIORS:
         thresholds = mode.published_thresholds
     else:
         thresholds = (DEFAULT_THRESHOLD,) * (1 + len(behaviors))
-    bout = sequence.minimum_bout
+    bout = _said(sequence, "minimum_bout")
     shortest = DEFAULT_MINIMUM_BOUT if bout is None else bout
     each = shortest[1:] if isinstance(shortest, tuple) else (shortest,) * len(behaviors)
     fitted = fitted_decision(store, mode.name)
-    if fitted is not None and fitted.sequence_model == sequence.sha256:
+    if fitted is not None and fitted.sequence_model == _said(sequence, "sha256"):
         thresholds = (thresholds[0], *(fitted.thresholds[name] for name in behaviors))
         each = tuple(fitted.minimum_bout[name] for name in behaviors)
     chosen = _per_behavior("thresholds", request.thresholds, thresholds[1:], behaviors)

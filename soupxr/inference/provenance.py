@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from soupxr.inference.roles import Role, nearest
+from soupxr.store.zarrs import DamagedStore
 
 # Not at run time: who judges results needs no torch.
 if TYPE_CHECKING:
     from soupxr.inference.plan import ModelFile, Plan
     from soupxr.inference.preprocess import Preprocessing
 
-__all__ = ["Record", "differences", "features_part", "sequence_part"]
+__all__ = ["REMEDY", "Record", "differences", "features_part", "sequence_part"]
 
 Part = dict[str, Any] | None
+UNREADABLE = "what the store says of how a result came about (provenance) is damaged"
+REMEDY = "Run ds.soup.check(repair=True), which resets it, and infer again."
 #: What records from before there was a choice leave out.
 UNTOLD: Mapping[str, Any] = {"every": 1}
 
@@ -39,11 +42,26 @@ class Record:
 
     @classmethod
     def parse(cls, text: str) -> Record:
-        """Read what the store holds; an empty text is an empty record."""
+        """Read what the store holds; an empty text is an empty record.
+
+        Raises
+        ------
+        DamagedStore
+            If it is no record.
+        """
         if not text:
             return cls()
-        known = json.loads(text)
-        return cls(known.get("features"), known.get("sequence"))
+        try:
+            known = json.loads(text)
+            record = cls(known.get("features"), known.get("sequence"))
+        except (ValueError, AttributeError) as error:  # no JSON, or JSON of something else
+            raise DamagedStore(f"{UNREADABLE} ({error}). {REMEDY}") from error
+        if not (
+            _is_part(record.features, "identity", "kept")
+            and _is_part(record.sequence, "identity", "features")
+        ):
+            raise DamagedStore(f"{UNREADABLE}. {REMEDY}")
+        return record
 
     def dump(self) -> str:
         """Text for the store."""
@@ -69,6 +87,11 @@ class Record:
             and self.features["kept"] in {keep, "float32"} - {"none"}
             and not differences(self.features["identity"], wanted)
         )
+
+
+def _is_part(part: Any, *names: str) -> bool:
+    """Whether this is a part of a record, or there is none."""
+    return part is None or (isinstance(part, dict) and all(name in part for name in names))
 
 
 def features_part(

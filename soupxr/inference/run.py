@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Generator, Iterator
 from functools import cache
@@ -22,13 +23,13 @@ from soupxr.modes import get_mode
 from soupxr.progress import progress_bar
 from soupxr.schema import Status
 
-__all__ = ["Request", "infer"]
+__all__ = ["Request", "infer", "prospect"]
 
 
 def infer(ds: xr.Dataset, mode: str, request: Request) -> xr.Dataset:
     """Infer a selection's trials; see ``ds.soup.infer``."""
     jobs = _jobs(ds, mode, request)
-    jobs.warn_of_changes()
+    jobs.warn()
     tally = Tally(jobs.mode, jobs.skipped)
     with RunLog(request.log) as run_log, contextlib.closing(_outcomes(jobs, tally)) as outcomes:
         run_log.start(tally, jobs.store.address, len(jobs.tasks))
@@ -37,6 +38,20 @@ def infer(ds: xr.Dataset, mode: str, request: Request) -> xr.Dataset:
         run_log.end(tally)
     tally.conclude(request.errors)
     return reopen(ds)
+
+
+def prospect(ds: xr.Dataset, mode: str, request: Request) -> Jobs:
+    """Find out what :func:`infer` would do; nothing is written or fetched.
+
+    Raises
+    ------
+    CheckpointError, ArgumentError
+        As :func:`infer` does, but for published models that are not on this machine yet.
+    """
+    jobs = _jobs(ds, mode, dataclasses.replace(request, fetch=False))
+    if all(plan.is_fetched for plan in jobs.plans):
+        jobs.warn()
+    return jobs
 
 
 def _jobs(ds: xr.Dataset, mode: str, request: Request) -> Jobs:

@@ -27,6 +27,7 @@ from soupxr.inference.sink import FeatureSink, rounded
 from soupxr.inference.standing import made_otherwise
 from soupxr.inference.stream import Behind, blocks_of, look_ahead
 from soupxr.inference.task import Outcome, Report, Task
+from soupxr.inference.underway import under_way
 from soupxr.inference.versions import check_version
 from soupxr.ingest import resolve_video
 from soupxr.models import checkpoint
@@ -77,7 +78,7 @@ def process(task: Task, report: Report | None = None) -> Outcome:
         if isinstance(lease, Held):
             held = lease
         else:
-            with lease:
+            with under_way(lease):
                 error = _under_lease(task, work, lease)
     except Exception as failure:  # no lease can be had: the store is gone, or cannot be written
         error = record_failure(task, _reason(failure))
@@ -142,7 +143,8 @@ class _Work:
         self._open()
         trial = self.store.trial(self.key)
         self.n_frames = trial.n_frames
-        if not self.task.redo and self._needs_no_network(trial):
+        mark = self._finished_mark(trial)
+        if not self.task.redo and self._needs_no_network(trial, mark):
             self.report(trial.n_frames)
             return
         if self.plan.feature is None:
@@ -162,10 +164,23 @@ class _Work:
         self.results = TrialResults(self.store, self.plan.mode.name, self.key)
         self.record = Record.parse(self.results.provenance)
 
-    def _needs_no_network(self, trial: StoredTrial) -> bool:
-        """Whether it was done meanwhile, or by a process that died, or can be at once."""
+    def _finished_mark(self, trial: StoredTrial) -> Status:
+        """The trial's mark, once what died while it replaced a result is finished."""
         (mark,) = self.store.statuses(self.plan.mode.name, [trial.slot])
-        if made_otherwise(self.store, trial.slot, Status(int(mark)), self.plan) is not None:
+        if mark == Status.REPLACING and self.results.finish_replacement():
+            self._open()
+            return Status.COMPLETE
+        return Status(int(mark))
+
+    def _needs_no_network(self, trial: StoredTrial, mark: Status) -> bool:
+        """Whether it was done meanwhile, or by a process that died, or can be at once."""
+        other = made_otherwise(self.store, trial.slot, mark, self.plan)
+        if other is not None:
+            if other:
+                self.notes.append(
+                    f"{self.key}: is complete meanwhile, with other settings than asked for "
+                    f"({', '.join(other)}); pass overwrite=True to redo it"
+                )
             return True
         return mark == Status.DECIDING and self._is_decided(trial)
 
@@ -234,7 +249,7 @@ class _Work:
         for start in range(0, trial.n_frames, FEATURE_CHUNK):
             stop = min(start + FEATURE_CHUNK, trial.n_frames)
             part = self.results.read_features(start, stop)
-            if np.isnan(part["logit"]).any():
+            if any(np.isnan(values).any() for values in part.values()):
                 raise StoreError(
                     f"the stored features of frames {start} to {stop} are incomplete. "
                     "Run ds.soup.feature_extractor.infer(..., overwrite=True)."

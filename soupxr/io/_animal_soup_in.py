@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from soupxr.dataset import data_root
 from soupxr.errors import FormatError
 from soupxr.io.arrays import Misfit, digest, ethogram_of, fitted, spread
 from soupxr.io.gather import Address, Gathering, NewTrial
-from soupxr.io.hdf5 import open_file
+from soupxr.io.hdf5 import array, open_file
 from soupxr.io.pandas_hdf import read_columns
 from soupxr.modes import MODES
 from soupxr.store import ImportedResult, StoredTrial
@@ -23,6 +24,9 @@ from soupxr.store import ImportedResult, StoredTrial
 __all__ = ["Wanted", "take"]
 
 NEEDED = ("animal_id", "session_id", "trial_id", "vid_paths")
+KNOWN = frozenset(
+    [*NEEDED, "output_path", "exp_type", "model_params", "notes", "ethograms", "cleaned_ethograms"]
+)
 OUTPUTS = "outputs.h5"
 
 Mask = npt.NDArray[np.int8]
@@ -48,7 +52,10 @@ class _Row:
         value = self.values.get(name)
         if value is None or (isinstance(value, float) and np.isnan(value)):
             return ""
-        return value.strip() if isinstance(value, str) else str(value)
+        if isinstance(value, (str, int, float, np.generic)):
+            return str(value).strip()
+        # Written out, a container of containers may have no end.
+        return f"<{type(value).__name__}>"
 
     def array(self, name: str) -> npt.NDArray[Any] | None:
         value = self.values.get(name)
@@ -76,6 +83,9 @@ def take(path: Path, key: str, gathering: Gathering, wanted: Wanted) -> None:
     for address, row in addresses.items():
         if address in facts:
             _Trial(row, facts[address], address, gathering, wanted).take(files)
+    for name in columns:
+        if name not in KNOWN:
+            gathering.leave(f"column {name!r}")
     if "model_params" in columns:
         gathering.leave("model_params; soupxr keeps what made a result with the result")
 
@@ -113,7 +123,7 @@ class _Files:
 
     def video(self, named: str, address: Address) -> Path | None:
         """A video; None where it is nowhere."""
-        return self._first(self._places(named, address), Path.is_file)
+        return self._first(self._places(named, address))
 
     def outputs(self, named: str, address: Address) -> Path | None:
         """The file with a session's results; None where there is none."""
@@ -123,7 +133,7 @@ class _Files:
             if named
         ]
         places += [base / address[0] / address[1] / OUTPUTS for base in (self.root, self.beside)]
-        return self._first(places, Path.is_file)
+        return self._first(places)
 
     def _places(self, named: str, address: Address) -> list[Path]:
         pure = PureWindowsPath(named)
@@ -136,8 +146,9 @@ class _Files:
         return places
 
     @staticmethod
-    def _first(places: Sequence[Path], is_it: Any) -> Path | None:
-        return next((place for place in places if is_it(place)), None)
+    def _first(places: Sequence[Path]) -> Path | None:
+        # Unlike a Path, it has no error for what can be no name of a file.
+        return next((place for place in places if os.path.isfile(place)), None)
 
 
 def _new_trial(row: _Row, address: Address, files: _Files, gathering: Gathering) -> NewTrial:
@@ -145,7 +156,8 @@ def _new_trial(row: _Row, address: Address, files: _Files, gathering: Gathering)
     videos: dict[str, Path] = {}
     if not isinstance(named, dict):
         gathering.problems.append(
-            f"{row.where}: vid_paths: expected {{'front': …, 'side': …}}, but got {named!r}."
+            f"{row.where}: vid_paths: expected {{'front': …, 'side': …}}, but got a "
+            f"{type(named).__name__}."
         )
         named = {}
     for view in gathering.store.labels("view"):
@@ -219,7 +231,7 @@ class _Trial:
                         self._result(path, group, mode)
             if "cleaned_ethogram" not in group:
                 return cleaned, where
-            own = np.asarray(group["cleaned_ethogram"])
+            own = array(group["cleaned_ethogram"])
         if cleaned is not None and not np.array_equal(cleaned, own):
             self.gathering.note(
                 f"{self.trial.key}: its cleaned ethogram is another in {path.name} than in the "
@@ -235,12 +247,12 @@ class _Trial:
             self.gathering.leave(f"mode {mode} of {self.trial.key}: there is no ethogram yet")
             return
         where = f"{path.name}, {group.name.strip('/')}/{mode}"
-        ethogram = self._mask(np.asarray(entry["ethogram"]), f"{where}/ethogram")
+        ethogram = self._mask(array(entry["ethogram"]), f"{where}/ethogram")
         if ethogram is None:
             return
         probability = np.full(ethogram.shape, np.nan, np.float32)
         if "sequence" in entry and "probabilities" in entry["sequence"]:
-            values = np.asarray(entry["sequence/probabilities"], dtype=np.float32)
+            values = array(entry["sequence/probabilities"]).astype(np.float32)
             if values.shape[1:] != (1 + len(self.wanted.names),):
                 self.gathering.problems.append(
                     f"{where}/sequence/probabilities: expected (frame, "

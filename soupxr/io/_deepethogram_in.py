@@ -17,10 +17,10 @@ from soupxr.errors import ArgumentError, FormatError, expected
 from soupxr.io._deepethogram_project import BACKGROUND, Project, ProjectVideo
 from soupxr.io.arrays import Misfit, digest, ethogram_of, fitted, spread
 from soupxr.io.gather import Address, Gathering, NewTrial
-from soupxr.io.hdf5 import open_file, texts
-from soupxr.io.matching import named_trial
+from soupxr.io.hdf5 import array, open_file, texts
 from soupxr.io.sheet import is_empty, read_rows, to_number
 from soupxr.modes import MODES
+from soupxr.schema import trial_key
 from soupxr.store import ImportedResult, StoredTrial
 
 __all__ = ["Wanted", "take"]
@@ -92,11 +92,17 @@ def _addressed(project: Project, gathering: Gathering) -> dict[Address, ProjectV
     }
     found: dict[Address, ProjectVideo] = {}
     for number, video in enumerate(project.videos, start=1):
-        said = named_trial(gathering.finder.names, video.name)
+        said = gathering.finder.said(video.name)
         if said is None and gathering.finder.names is not None:
             gathering.problems.append(f"{video.name}: trials= does not say which trial this is.")
             continue
-        address = said or stored.get(video.video.resolve()) or (project.name, "DATA", number)
+        known = stored.get(video.video.resolve())
+        if said is not None and known is not None and said != known:
+            gathering.problems.append(
+                f"{video.name}: its video is the trial {trial_key(*known)} already, not "
+                f"{trial_key(*said)}, as trials= says. Leave that out, or remove the trial first."
+            )
+        address = said or known or (project.name, "DATA", number)
         if address in found:
             gathering.problems.append(
                 f"{video.name}: is the same trial as {found[address].name}, by what trials= says."
@@ -133,7 +139,7 @@ def _labels(project: Project, path: Path) -> tuple[list[str], npt.NDArray[Any]]:
             name = next((n for n in ("labels", "scores") if n in file), None)
             if name is None:
                 raise Misfit("expected a dataset named labels or scores")
-            values = np.asarray(file[name])
+            values = array(file[name])
         values = values[:, None] if values.ndim == 1 else values
         values = values.T if values.ndim == 2 and values.shape[0] < values.shape[1] else values
         if values.shape[1] not in (len(project.classes), len(project.behaviors)):
@@ -192,11 +198,15 @@ def _take_results(
                 gathering.leave(f"{video.outputs.name}: holds no probabilities")
                 return
             entry = file[group]
-            probability = np.asarray(entry["P"], dtype=np.float32)
+            probability = array(entry["P"]).astype(np.float32)
             names = texts(entry["class_names"]) if "class_names" in entry else project.classes
-            thresholds = np.asarray(entry["thresholds"]) if "thresholds" in entry else None
+            thresholds = array(entry["thresholds"]) if "thresholds" in entry else None
         if probability.ndim != 2 or probability.shape[1] != len(names):
             raise Misfit(f"{group}/P: expected (frame, {len(names)}), got {probability.shape}")
+        if thresholds is not None and (
+            thresholds.shape != (len(names),) or thresholds.dtype.kind not in "fiu"
+        ):
+            raise Misfit(f"{group}/thresholds: expected {len(names)} numbers")
         probability = fitted(probability, trial.n_frames, np.nan, notes)
         ethogram, how = _decided(video, names, probability, thresholds, trial.n_frames, notes)
     except (Misfit, FormatError, KeyError) as error:
@@ -289,6 +299,12 @@ def _tell_of_the_rest(project: Project, gathering: Gathering) -> None:
     mean, std = (project.normalization.get(name) for name in ("mean", "std"))
     if mean is not None and std is not None:
         gathering.leave(f"the project's normalization=({mean}, {std}), to be passed to infer")
+    measured = sum(video.stats is not None for video in project.videos)
+    if measured:
+        gathering.leave(
+            f"stats.yaml of {measured} video(s): infer measures pixels itself, or is told by "
+            "normalization="
+        )
 
 
 def _named(path: Path, error: Exception) -> str:

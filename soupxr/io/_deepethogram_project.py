@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ __all__ = ["BACKGROUND", "Project", "ProjectVideo", "open_project"]
 
 CONFIG = "project_config.yaml"
 BACKGROUND = "background"
+#: Settings have a few kB. Files that are looked through for checkpoints.
+MOST_BYTES, MOST_FILES = 1 << 20, 20_000
+#: What PyYAML raises, beside its own, where values are none.
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,16 @@ def open_project(path: Path) -> Project:
     config = path / CONFIG if path.is_dir() else path
     settings = _yaml(config)
     about = settings.get("project")
-    if not isinstance(about, dict) or not isinstance(about.get("class_names"), list):
+    classes = about.get("class_names") if isinstance(about, dict) else None
+    if not isinstance(about, dict) or not isinstance(classes, list):
         raise FormatError(
             f"{config}: expected the settings of a DeepEthogram project, with class_names, but "
             "found none. Give the project's folder."
         )
+    strange = [place for place, name in enumerate(classes, start=1) if not _is_plain(name)]
+    if strange or not all(_is_plain(about.get(name)) for name in ("name", "labeler")):
+        told = f"class_names, number {strange[0]}" if strange else "name and labeler"
+        raise FormatError(f"{config}: {told}: expected a text. Put it right.")
     folder = config.parent
     data = _folder(folder, about.get("data_path"), "DATA")
     if not data.is_dir():
@@ -81,19 +92,49 @@ def open_project(path: Path) -> Project:
         folder,
         str(about.get("name") or folder.name),
         str(about.get("labeler") or ""),
-        [str(name) for name in about["class_names"]],
-        (settings.get("augs") or {}).get("normalization") or {},
+        [str(name) for name in classes],
+        _normalization(settings),
         list(_videos(data)),
-        sorted(p for p in models.rglob("*") if p.suffix in (".pt", ".ckpt")),
+        _checkpoints(models),
     )
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, (str, int, float))
+
+
+def _normalization(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Mean and deviation of each color, where they are as they should be."""
+    augmentation = settings.get("augs")
+    found = augmentation.get("normalization") if isinstance(augmentation, dict) else None
+    return {
+        name: values
+        for name, values in (found if isinstance(found, dict) else {}).items()
+        if isinstance(values, list) and len(values) <= 9 and all(map(_is_plain, values))
+    }
+
+
+def _checkpoints(models: Path) -> list[Path]:
+    """Checkpoints below a folder; of one that is no project's, such as a disk's, not all."""
+    below = islice(models.rglob("*"), MOST_FILES)
+    return sorted(path for path in below if path.suffix in (".pt", ".ckpt"))
 
 
 def _yaml(path: Path) -> dict[str, Any]:
     import yaml
 
+    class Plain(yaml.SafeLoader):  # type: ignore[misc]  # comes untyped
+        """Merges nothing: merged into each other, a few lines have more keys than memory holds."""
+
+        def flatten_mapping(self, node: Any) -> None:
+            pass
+
+    data = read_bytes(path)
+    if len(data) > MOST_BYTES:
+        raise FormatError(f"{path}: expected settings, but it has {len(data) >> 20} MiB.")
     try:
-        content = yaml.safe_load(read_bytes(path))
-    except yaml.YAMLError as error:
+        content = yaml.load(data, Plain)
+    except (yaml.YAMLError, *DAMAGED) as error:
         raise FormatError(f"{path}: is damaged ({error}).") from error
     if not isinstance(content, dict):
         raise FormatError(f"{path}: expected settings, but the file holds none.")
@@ -104,7 +145,8 @@ def _folder(project: Path, named: object, usual: str) -> Path:
     """A folder of the project, which may have been moved since it was written down."""
     if isinstance(named, str) and named:
         for place in (Path(named), project / named, project / Path(named).name):
-            if place.is_dir():
+            # Unlike a Path, it has no error for what can be no name of a folder.
+            if os.path.isdir(place):
                 return place
     return project / usual
 

@@ -28,7 +28,7 @@ def names_in(path: Path) -> list[str]:
     if "allScores" in content:
         return [_behavior_of(path, content)]
     labels = _labels_of(path, content)
-    names = [str(name) for of_target in labels["names"] for name in _as_list(of_target)]
+    names = [str(name) for of_target in _as_list(labels["names"]) for name in _as_list(of_target)]
     return list(dict.fromkeys(name for name in names if not _is_absence(name)))
 
 
@@ -113,15 +113,18 @@ def _take_scores(
         raise Misfit("expected allScores.scores")
     cells = _as_list(found["scores"])
     place = _target(target, len(cells))
-    scores = np.asarray(cells[place], dtype=float).ravel()
+    scores = _numbers(cells[place])
     occurs = scores > 0
     if "postprocessed" in found:
-        occurs = np.asarray(_as_list(found["postprocessed"])[place], dtype=float).ravel() > 0
+        processed = _as_list(found["postprocessed"])
+        _target(place + 1, len(processed))
+        occurs = _numbers(processed[place]) > 0
         if occurs.shape != scores.shape:
             raise Misfit(f"{len(scores)} scores, but {len(occurs)} of them postprocessed")
     labels = np.where(np.isnan(scores), -1, occurs).astype(np.int8)
     left = trial.n_frames - len(labels)
-    if "tEnd" in found and left > 0 and np.ravel(found["tEnd"])[place] == len(labels):
+    ends = _numbers(found["tEnd"]) if "tEnd" in found and left > 0 else np.empty(0)
+    if place < len(ends) and ends[place] == len(labels):
         labels = np.pad(labels, (0, left), constant_values=-1)  # the animal had gone by then
     notes: list[str] = []
     labels = fitted(labels[:, None], trial.n_frames, -1, notes)[:, 0]
@@ -172,25 +175,28 @@ def _take_labels(
     mask: Mask,
 ) -> None:
     starts, stops, names = (_as_list(labels[name]) for name in ("t0s", "t1s", "names"))
-    targets = [int(np.ravel(one)[0]) for one in _as_list(labels.get("flies", []))]
+    flies = [_numbers(one)[:1] for one in _as_list(labels.get("flies", []))]
+    targets = [int(n) for one in flies for n in one if np.isfinite(n)]
     if target is not None and targets:
         if target not in targets:
             raise Misfit(f"labels animals {targets}, not {target}")
         place = targets.index(target)
     else:
         place = _target(target, len(starts))
-    first, last = (np.asarray(cells[place], dtype=float).ravel() for cells in (starts, stops))
+    for cells in (starts, stops, names):
+        _target(place + 1, len(cells))
+    first, last = (_numbers(cells[place]) for cells in (starts, stops))
     told = [str(name) for name in _as_list(names[place])]
     if not len(first) == len(last) == len(told):
         raise Misfit(f"{len(first)} t0s, {len(last)} t1s and {len(told)} names")
     behaviors = {name for name in told if not _is_absence(name)}
     for number, (start, stop, name) in enumerate(zip(first, last, told, strict=True), start=1):
-        begin, end = int(start) - 1, int(stop) - 1
-        if not 0 <= begin < end <= trial.n_frames:
+        if not 1 <= start < stop <= trial.n_frames + 1:
             raise Misfit(
                 f"label {number}: frames {start:g} to {stop:g}, but the trial has "
                 f"{trial.n_frames} frames"
             )
+        begin, end = int(start) - 1, int(stop) - 1
         absent = _is_absence(name)
         for theirs in _meant(name, behaviors, path) if absent else [name]:
             ours = gathering.behavior(theirs, f"{path.name}, label {number}")
@@ -207,6 +213,14 @@ def _meant(name: str, behaviors: set[str], path: Path) -> list[str]:
     if name.lower() != "none":
         return [name[3:]]
     return sorted(behaviors) or [re.sub(r"^label(s|ed)?_?", "", path.stem, flags=re.IGNORECASE)]
+
+
+def _numbers(value: Any) -> npt.NDArray[np.float64]:
+    """A cell's numbers in a row."""
+    try:
+        return np.asarray(value if np.isrealobj(value) else None, dtype=float).ravel()
+    except (ValueError, TypeError):
+        raise Misfit(f"expected numbers, but got a {type(value).__name__}") from None
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -94,7 +94,7 @@ def _check_installed() -> None:
     except ImportError as error:
         raise ArgumentError(
             f"nwb.write: NWB needs pynwb and ndx-ethogram ({error}). "
-            "Install them with pip install 'soupxr[nwb]'."
+            "Install them with pip install pynwb ndx-ethogram."
         ) from None
 
 

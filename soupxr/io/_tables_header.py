@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from soupxr.errors import ArgumentError, FormatError, expected
-from soupxr.io.sheet import EXCEL, Row, is_empty, read_rows
+from soupxr.io.sheet import EXCEL, Row, is_empty, read_rows, to_number
+from soupxr.schema import is_whole
 
-__all__ = ["Table", "header_of", "open_table"]
+__all__ = ["Table", "header_of", "open_table", "record_beside"]
 
 #: Headers that need no mapping, the likeliest first.
 USUAL: Mapping[str, tuple[str, ...]] = {
@@ -97,6 +98,24 @@ class Table:
             if place not in taken and place >= first and (is_own or _split(name)[0] not in FACTS)
         }
 
+    def unused(self) -> list[str]:
+        """Columns that say something of which labels have no use.
+
+        One that says again what another says, in another unit, is none of them.
+        """
+        used = set(self.columns.values())
+        known = {_split(self.header[place])[0] for place in used}
+        known.add("time" if self.is_of_frames else "duration")
+        if self.is_of_frames:
+            used |= set(self.behavior_columns.values())
+        return [
+            f"column {name!r}" if name else f"column {place + 1}, which has no header"
+            for place, name in enumerate(self.header)
+            if place not in used
+            and _split(name)[0] not in known
+            and any(place < len(row.cells) and not is_empty(row.cells[place]) for row in self.rows)
+        ]
+
     def behaviors(self) -> list[str]:
         """Names of behaviors, in the order in which they come."""
         if self.is_of_frames:
@@ -135,15 +154,26 @@ def open_table(
     """
     rows = read_rows(path, sheet, delimiter)
     header = _header(rows, path)
-    record = _record(path)
+    record = record_beside(path)
     if record.get("form") == "frames" and header[: len(OWN_FRAMES)] == OWN_FRAMES:
         places = {name: place for place, name in enumerate(OWN_FRAMES[:4])}
     else:
         record = {name: value for name, value in record.items() if name != "form"}
         places = _find_columns(header, columns, unit)
+        if "trial" not in columns and _are_numbers_of_trials(rows[1:], places):
+            places["trial_id"] = places.pop("trial")
     table = Table(path, header, rows[1:], places, _unit(header, places, columns, unit), record)
     _check_table(table)
     return table
+
+
+def _are_numbers_of_trials(rows: Sequence[Row], places: Mapping[str, int]) -> bool:
+    """Whether a column that is called trial holds numbers beside the animal and the session."""
+    if not {"animal", "session", "trial"} <= set(places) or "trial_id" in places:
+        return False
+    place = places["trial"]
+    cells = [row.cells[place] for row in rows if place < len(row.cells)]
+    return all(to_number(cell).is_integer() for cell in cells if not is_empty(cell))
 
 
 def _check_table(table: Table) -> None:
@@ -231,7 +261,7 @@ def _split(header: str) -> tuple[str, str | None]:
     return "_".join(words[:-1] if unit else words), unit
 
 
-def _record(path: Path) -> Mapping[str, Any]:
+def record_beside(path: Path) -> Mapping[str, Any]:
     """The provenance of our own tables; nothing of others."""
     beside = path.with_name(f"{path.name}.provenance.json")
     is_excel = path.suffix.lower() in EXCEL
@@ -239,14 +269,34 @@ def _record(path: Path) -> Mapping[str, Any]:
         if is_excel:
             rows = read_rows(path, "provenance")
             told = {row.cells[0]: "".join(str(c) for c in row.cells[1:] if c) for row in rows}
-            return {
-                name: text if name == "form" else json.loads(text)
-                for name, text in told.items()
-                if name in ("form", "trials", "unlabelled")
-            }
-        return dict(json.loads(beside.read_text("utf-8"))) if beside.is_file() else {}
+            return _checked(
+                {
+                    name: text if name == "form" else json.loads(text)
+                    for name, text in told.items()
+                    if name in ("form", "trials", "unlabelled")
+                }
+            )
+        return _checked(json.loads(beside.read_text("utf-8"))) if beside.is_file() else {}
     except ArgumentError:
         return {}  # no such sheet
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         place = f"{path}, sheet provenance" if is_excel else beside
         raise FormatError(f"{place}: is damaged ({error}). Put it right, or delete it.") from error
+
+
+def _checked(record: Any) -> Mapping[str, Any]:
+    """A record, if it is one.
+
+    Raises
+    ------
+    ValueError, TypeError, AttributeError
+        If not.
+    """
+    if not all(isinstance(key, str) for key in record.get("trials", [])):
+        raise TypeError("trials: expected keys of trials")
+    for of_trial in record.get("unlabelled", {}).values():
+        for stretches in of_trial.values():
+            for start, stop in stretches:
+                if not (is_whole(start) and is_whole(stop)):
+                    raise TypeError(f"unlabelled: expected frames, but got {start!r}, {stop!r}")
+    return dict(record)

@@ -14,7 +14,7 @@ from soupxr.dataset import LEVELS
 from soupxr.errors import ArgumentError, FormatError
 from soupxr.io._tables_header import Table
 from soupxr.io.gather import Gathering
-from soupxr.io.sheet import Row, is_empty, to_number
+from soupxr.io.sheet import Row, is_empty, to_number, to_whole
 from soupxr.io.spans import Rest, Span
 from soupxr.store import StoredTrial
 
@@ -58,6 +58,8 @@ class _Trials:
     def _names(self, row: Row) -> tuple[str, ...]:
         told = {level: self.table.cell(row, level) for level in LEVELS}
         given = {level: value for level, value in told.items() if not is_empty(value)}
+        if "trial_id" in given:
+            given["trial_id"] = to_whole(given["trial_id"])
         filled = self._sole | given
         names = [self.table.text(row, "trial")]
         if given and len(filled) == len(LEVELS):
@@ -108,7 +110,14 @@ class BoutTable:
             for who, key, span in self._span(row):
                 spans[who, key] += [span] if span else []
         for (who, key), of_trial in spans.items():
-            of_trial += self._unlabelled(key)
+            unlabelled = self._unlabelled(key)
+            if unlabelled:
+                self.gathering.note(
+                    f"{key}: {sum(span.stop - span.start for span in unlabelled)} frames of "
+                    f"{len({span.behavior for span in unlabelled})} behavior(s) are unlabelled, as "
+                    f"the provenance of {self.table.path.name} says"
+                )
+            of_trial += unlabelled
             name, untold = self.table.path.name, self.gathering.untold(None)
             self.gathering.paint(who, key, of_trial, name, rest, untold=untold)
         for key in sorted(set(self.table.record.get("trials", ())) & set(self.gathering.trials)):
@@ -147,7 +156,8 @@ class BoutTable:
         if by_duration:
             stop += start
         if not (np.isfinite(start) and np.isfinite(stop)):
-            lacking = "start" if not np.isfinite(start) else "stop"
+            end = "duration" if by_duration else "stop"
+            lacking = "start" if not np.isfinite(start) else end
             told = self.table.cell(row, lacking)
             return f"{lacking}: expected a number, but got {told!r}"
         if self.unit == "second":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 import xarray as xr
@@ -14,10 +16,11 @@ import xarray as xr
 from soupxr.bouts import mask_to_bouts
 from soupxr.dataset import LEVELS
 from soupxr.errors import ArgumentError, expected
-from soupxr.io.chosen import Chosen, choose, new_file, write_json
+from soupxr.io.chosen import Chosen, check_new, choose, new_file, new_record
 from soupxr.io.sheet import EXCEL
+from soupxr.origin import in_brief
 
-__all__ = ["record_of", "to_dataframe", "write", "write_record"]
+__all__ = ["beside", "record_of", "to_dataframe", "write", "write_stream"]
 
 TIMES = ("start_frame", "stop_frame", "start_s", "stop_s", "duration_s")
 #: Rows of a sheet, the header included.
@@ -33,22 +36,51 @@ def write(
     mode: str | None,
     annotator: str | None,
     form: str,
+    probability: bool,
     overwrite: bool,
 ) -> Path:
     """Write a table; see :func:`soupxr.io.tables.write`."""
-    rows_of = _rows_of(form)
+    rows_of = _rows_of(form, mode, probability)
     suffix = path.suffix.lower()
     if suffix not in EXCEL and suffix not in DELIMITERS:
         raise ArgumentError(expected("path", "a name that ends in .csv, .tsv or .xlsx", str(path)))
     chosen = choose(ds, mode, annotator, "tables.write")
     record = record_of(chosen, form)
-    with new_file(path, overwrite) as unfinished:
-        if suffix in EXCEL:
+    check_new(path, overwrite)
+    if suffix in EXCEL:
+        with new_file(path, overwrite) as unfinished:
             _write_excel(unfinished, form, rows_of(chosen), record)
-        else:
-            _write_text(unfinished, DELIMITERS[suffix], rows_of(chosen))
-            write_record(path, record)
+        return path
+    with (
+        new_record(beside(path), record, overwrite),
+        new_file(path, overwrite) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8") as file,
+    ):
+        _write_text(file, DELIMITERS[suffix], rows_of(chosen))
     return path
+
+
+def beside(path: Path) -> Path:
+    """Where it is written what a text table comes from."""
+    return path.with_name(f"{path.name}.provenance.json")
+
+
+def write_stream(
+    ds: xr.Dataset,
+    stream: TextIO,
+    mode: str | None,
+    annotator: str | None,
+    form: str,
+    probability: bool,
+    provenance: Path | TextIO | None,
+    overwrite: bool,
+) -> None:
+    """Write a table as CSV to an open file; see :func:`soupxr.io.tables.write`."""
+    rows_of = _rows_of(form, mode, probability)
+    chosen = choose(ds, mode, annotator, "tables.write")
+    record = None if provenance is None else record_of(chosen, form)
+    with new_record(provenance, record, overwrite):
+        _write_text(stream, ",", rows_of(chosen))
 
 
 def record_of(chosen: Chosen, form: str) -> dict[str, Any]:
@@ -58,27 +90,29 @@ def record_of(chosen: Chosen, form: str) -> dict[str, Any]:
     return record | ({"unlabelled": unlabelled} if unlabelled else {})
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write provenance beside a table of text."""
-    write_json(path.with_name(f"{path.name}.provenance.json"), record)
-
-
 def to_dataframe(
-    ds: xr.Dataset, mode: str | None, annotator: str | None, form: str
+    ds: xr.Dataset, mode: str | None, annotator: str | None, form: str, probability: bool
 ) -> pd.DataFrame:
     """A table; see :func:`soupxr.io.tables.to_dataframe`."""
-    rows_of = _rows_of(form)
+    rows_of = _rows_of(form, mode, probability)
     chosen = choose(ds, mode, annotator, "tables.to_dataframe")
     header, *rows = rows_of(chosen)
     table = pd.DataFrame(rows, columns=list(header))
-    table.attrs["provenance"] = chosen.provenance()
+    table.attrs["provenance"] = in_brief(chosen.provenance())
     return table
 
 
-def _rows_of(form: str) -> Callable[[Chosen], Iterator[Sequence[Any]]]:
+def _rows_of(
+    form: str, mode: str | None, probability: bool
+) -> Callable[[Chosen], Iterator[Sequence[Any]]]:
     if form not in ("bouts", "frames"):
         raise ArgumentError(expected("form", "'bouts' or 'frames'", form))
-    return _bout_rows if form == "bouts" else _frame_rows
+    if probability and (form == "bouts" or mode is None):
+        remedy = 'Pass mode=... and form="frames".'
+        raise ArgumentError(expected("probability", "frames of a mode", form, remedy))
+    if form == "bouts":
+        return _bout_rows
+    return partial(_frame_rows, probability=probability)
 
 
 def _bout_rows(chosen: Chosen) -> Iterator[Sequence[Any]]:
@@ -92,12 +126,17 @@ def _bout_rows(chosen: Chosen) -> Iterator[Sequence[Any]]:
                 yield (*address, name, start, stop, *seconds, chosen.source.name)
 
 
-def _frame_rows(chosen: Chosen) -> Iterator[Sequence[Any]]:
-    yield (*LEVELS, "frame", "time_s", *chosen.behaviors)
+def _frame_rows(chosen: Chosen, probability: bool) -> Iterator[Sequence[Any]]:
+    chances = [f"{name}_probability" for name in chosen.behaviors] if probability else []
+    yield (*LEVELS, "frame", "time_s", *chosen.behaviors, *chances)
     for trial, mask in chosen.masks():
         address = (trial.animal, trial.session, trial.trial_id)
-        for frame, values in enumerate(mask.tolist()):
-            yield (*address, frame, _rounded(frame / trial.fps), *values)
+        rows = [mask.tolist()]
+        if probability:
+            # As many digits as float32 has.
+            rows.append(chosen.probability(trial).astype(float).round(7).tolist())
+        for frame, values in enumerate(zip(*rows, strict=True)):
+            yield (*address, frame, _rounded(frame / trial.fps), *chain.from_iterable(values))
 
 
 def _rounded(seconds: float) -> float:
@@ -105,9 +144,8 @@ def _rounded(seconds: float) -> float:
     return round(seconds, 6)
 
 
-def _write_text(path: Path, delimiter: str, rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(rows)
+def _write_text(file: TextIO, delimiter: str, rows: Iterable[Sequence[Any]]) -> None:
+    csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(rows)
 
 
 def _write_excel(
@@ -117,8 +155,7 @@ def _write_excel(
         import openpyxl
     except ImportError:
         raise ArgumentError(
-            "path: Excel files need openpyxl. Install it with pip install 'soupxr[excel]', or "
-            "write .csv."
+            "path: Excel files need openpyxl. Install it with pip install openpyxl, or write .csv."
         ) from None
     from openpyxl.cell import WriteOnlyCell
 

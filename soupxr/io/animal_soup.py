@@ -19,6 +19,11 @@ PathLike = str | os.PathLike[str]
 BEHAVIORS = ("lift", "handopen", "grab", "sup", "atmouth", "chew")
 
 
+def __dir__() -> list[str]:
+    # What Tab offers: no inner workings.
+    return __all__
+
+
 def read(
     ds: xr.Dataset,
     dataframe: PathLike,
@@ -30,6 +35,7 @@ def read(
     behaviors: BehaviorNames | None = None,
     missing: Missing = "refuse",
     overwrite: bool = False,
+    dry_run: bool = False,
 ) -> tuple[xr.Dataset, ImportReport]:
     """Take in a dataframe: its trials, cleaned ethograms as labels, results as their modes'.
 
@@ -57,6 +63,8 @@ def read(
         What to do with behaviors that the store does not have.
     overwrite : bool
         Replace labels and results that are there.
+    dry_run : bool
+        Only read and check; write nothing. The report says what would be taken.
 
     Returns
     -------
@@ -79,7 +87,7 @@ def read(
 
     gathering = Gathering(ds, "animal-soup", str(dataframe), behaviors=behaviors, missing=missing)
     inside.take(Path(dataframe), key, gathering, inside.Wanted(annotator, tuple(names), results))
-    return gathering.commit(overwrite)
+    return gathering.commit(overwrite, dry_run)
 
 
 def behaviors(dataframe: PathLike) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,11 @@ from soupxr.bouts import mask_to_bouts
 from soupxr.dataset import keys_of, store_of
 from soupxr.errors import ArgumentError, expected
 from soupxr.files import whole_file
-from soupxr.io.provenance import provenance_of
-from soupxr.labels import LabelSource, label_source, read_labels
-from soupxr.schema import Status
+from soupxr.labels import LabelSource, label_source, labelled, read_labels
+from soupxr.origin import origin_of
 from soupxr.store import Store, StoredTrial
 
-__all__ = ["Chosen", "choose", "new_file"]
+__all__ = ["Chosen", "check_new", "choose", "new_file", "new_record", "write_json"]
 
 Mask = npt.NDArray[np.int8]
 
@@ -46,9 +45,13 @@ class Chosen:
         """Each trial with its labels (n_frames, behavior)."""
         return read_labels(self.store, self.source, self.trials)
 
+    def probability(self, trial: StoredTrial) -> npt.NDArray[np.float32]:
+        """A trial's probabilities (n_frames, behavior), of a mode."""
+        return self.store.rows("probability", self.store.mode_index(self.source.name), trial)
+
     def provenance(self) -> dict[str, Any]:
         """Where the labels come from."""
-        return provenance_of(self.store, self.source, self.trials)
+        return origin_of(self.store, self.source, self.trials)
 
     def unlabelled(self) -> dict[str, dict[str, list[list[int]]]]:
         """Stretches in which labels are −1, by trial and behavior."""
@@ -75,12 +78,7 @@ def choose(ds: xr.Dataset, mode: str | None, annotator: str | None, caller: str)
     source = label_source(store, mode=mode, annotator=annotator, caller=caller)
     keys = list(dict.fromkeys(keys_of(ds))) if ds.sizes.get("trial", 1) else []
     trials = store.trials(keys)
-    slots = [trial.slot for trial in trials]
-    if source.variable == "ethogram":
-        has_any = store.statuses(source.name, slots) == Status.COMPLETE
-    else:
-        has_any = store.labelled([source.name], slots)
-    with_labels = [trial for trial, has in zip(trials, has_any, strict=True) if has]
+    with_labels = labelled(store, source, trials)
     if not with_labels:
         what = f"trials with {source.variable}s of {source.name!r}"
         raise ArgumentError(expected(caller, what, f"{len(trials)} trial(s) without any"))
@@ -96,15 +94,60 @@ def new_file(path: Path, overwrite: bool) -> Iterator[Path]:
     ArgumentError
         If there is one already, or no folder for it.
     """
-    if path.exists() and not overwrite:
-        remedy = "Pass overwrite=True to replace it."
-        raise ArgumentError(expected("path", "a new file", str(path), remedy))
-    if not path.parent.is_dir():
-        raise ArgumentError(expected("path", "a file in a folder that exists", str(path)))
+    check_new(path, overwrite)
     with whole_file(path) as unfinished:
         yield unfinished
 
 
+@contextmanager
+def new_record(place: Path | TextIO | None, record: object, overwrite: bool) -> Iterator[None]:
+    """Write where something comes from, as soon as that is there, and not if it fails.
+
+    Parameters
+    ----------
+    place : Path, open text file or None
+        Where to; None writes nothing.
+
+    Raises
+    ------
+    ArgumentError
+        If there is such a file already, or no folder for it.
+    """
+    if not isinstance(place, Path):
+        yield
+        if place is not None:
+            place.write(_as_json(record))
+        return
+    check_new(place, overwrite, "provenance")
+    # Written before, so that of all that can fail, only its name is still to come.
+    with whole_file(place) as unfinished:
+        write_json(unfinished, record)
+        yield
+
+
+def check_new(
+    path: Path,
+    overwrite: bool,
+    argument: str = "path",
+    remedy: str = "Pass overwrite=True to replace it.",
+) -> None:
+    """Refuse a file that is there already, or has no folder.
+
+    Raises
+    ------
+    ArgumentError
+        If so.
+    """
+    if path.exists() and not overwrite:
+        raise ArgumentError(expected(argument, "a new file", str(path), remedy))
+    if not path.parent.is_dir():
+        raise ArgumentError(expected(argument, "a file in a folder that exists", str(path)))
+
+
 def write_json(path: Path, record: object) -> None:
     """Write a record as JSON that people can read."""
-    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(_as_json(record), "utf-8")
+
+
+def _as_json(record: object) -> str:
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"

@@ -20,6 +20,11 @@ __all__ = ["behaviors", "read", "write"]
 PathLike = str | os.PathLike[str]
 
 
+def __dir__() -> list[str]:
+    # What Tab offers: no inner workings.
+    return __all__
+
+
 def read(
     ds: xr.Dataset,
     project: PathLike,
@@ -33,6 +38,7 @@ def read(
     behaviors: BehaviorNames | None = None,
     missing: Missing = "refuse",
     overwrite: bool = False,
+    dry_run: bool = False,
 ) -> tuple[xr.Dataset, ImportReport]:
     """Take in a project: videos as trials, labels, and results as a mode's.
 
@@ -67,6 +73,8 @@ def read(
         What to do with behaviors that the store does not have.
     overwrite : bool
         Replace labels and results that are there.
+    dry_run : bool
+        Only read and check; write nothing. The report says what would be taken.
 
     Returns
     -------
@@ -97,7 +105,7 @@ def read(
         ds, "DeepEthogram", str(project), behaviors=behaviors, trials=trials, missing=missing
     )
     take(found, gathering, annotator, experiment, Wanted(mode, group, results))
-    return gathering.commit(overwrite)
+    return gathering.commit(overwrite, dry_run)
 
 
 def behaviors(project: PathLike) -> list[str]:

@@ -1,15 +1,16 @@
 """What a file brings, gathered before anything is written; then all of it is, or nothing.
 
-What fails on the way, a full disk among it, is undone. A process that is killed in the middle may
+What fails on the way is undone. On a full disk, a result that was just being replaced may stay half
+replaced; it is finished later, as the imported one. A process that is killed in the middle may
 leave new trials without their labels; the same call, made again, adds those.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,22 +21,25 @@ import xarray as xr
 from soupxr import ingest
 from soupxr.annotation.arrays import behavior_name
 from soupxr.dataset import data_root, keys_of, open_dataset, reopen, store_of
-from soupxr.errors import ArgumentError, FormatError, SoupError, expected, listed, one_of
+from soupxr.errors import ArgumentError, FormatError, expected, listed, one_of
 from soupxr.io.matching import TrialFinder, TrialNames
 from soupxr.io.report import ImportReport
 from soupxr.io.spans import Rest, Span, paint
+from soupxr.io.undo import all_or_nothing
 from soupxr.labels import annotator_problem
 from soupxr.modes import get_mode
 from soupxr.options import get_option
 from soupxr.schema import trial_key
 from soupxr.store import (
     ImportedResult,
+    Store,
     StoredTrial,
     add_trials,
     has_result,
     labelled_trials,
     read_annotation,
     remove_trials,
+    withdraw_annotator,
     write_annotations,
     write_imported,
 )
@@ -271,8 +275,10 @@ class Gathering:
 
     # ------------------------------------------------------------------ writing
 
-    def commit(self, overwrite: bool = False) -> tuple[xr.Dataset, ImportReport]:
-        """Write all of it.
+    def commit(
+        self, overwrite: bool = False, dry_run: bool = False
+    ) -> tuple[xr.Dataset, ImportReport]:
+        """Write all of it, or say what would be written.
 
         Raises
         ------
@@ -293,7 +299,9 @@ class Gathering:
                 f"{self.source}: nothing was written, for {len(self.problems)} problem(s):"
                 f"{listed(told)}"
             )
-        with _all_or_nothing() as undo:
+        if dry_run:
+            return self.ds, replace(self._report(), written=False)
+        with all_or_nothing() as undo:
             self._write(overwrite, undo)
         ds = open_dataset(self.store.address) if self._rows else reopen(self.ds)
         return ds, self._report()
@@ -319,11 +327,13 @@ class Gathering:
         """Note what may be otherwise than a user thinks, for nothing in the file speaks of it."""
         for name in sorted(set(self._said) - self._met):
             self.note(f"behaviors: there is no {name!r} in the file")
+        for name in self.finder.unmet():
+            self.note(f"trials: there is no {name!r} in the file")
         masks = [mask for of_one in self._masks.values() for mask in of_one.values()]
         if not (self._by_bouts_alone and masks):
             return
         values = np.concatenate(masks)
-        never = (values == 0).any(axis=0) & ~(values == 1).any(axis=0)
+        never = (values == 0).all(axis=0)
         if never.any():
             names = [name for name, is_never in zip(self.behaviors, never, strict=True) if is_never]
             self.note(
@@ -359,13 +369,18 @@ class Gathering:
             add_trials(address, self._rows, experiments, notes)
             keys = [row.key for row in self._rows]
             undo.append(lambda: remove_trials(address, keys))
+        added = {row.key for row in self._rows}  # which go with all that they have
         for mode, results in self._results.items():
             for key, result in results.items():
-                undo.append(write_imported(address, mode, key, result, overwrite=overwrite))
+                write_imported(
+                    address, mode, key, result, overwrite=overwrite,
+                    undo=None if key in added else undo,
+                )  # fmt: skip
         for annotator, masks in self._masks.items():
-            if annotator in self.store.labels("annotator"):
-                old = {key: read_annotation(address, annotator, key) for key in masks}
-                undo.append(_relabel(address, annotator, old))
+            if annotator not in Store(address).labels("annotator"):
+                undo.append(partial(withdraw_annotator, address, annotator))
+            there = [key for key in masks if key not in added]
+            undo += [_relabeller(address, annotator, key, masks[key]) for key in there]
             write_annotations(address, annotator, masks, overwrite=overwrite)
 
     def _report(self) -> ImportReport:
@@ -381,22 +396,15 @@ class Gathering:
         )
 
 
-@contextlib.contextmanager
-def _all_or_nothing() -> Iterator[list[Callable[[], object]]]:
-    """Undo what was done, the last first, if what follows fails."""
-    undo: list[Callable[[], object]] = []
-    try:
-        yield undo
-    except BaseException:
-        for step in reversed(undo):
-            # The first failure is the one to tell.
-            with contextlib.suppress(SoupError, OSError):
-                step()
-        raise
+def _relabeller(address: str, annotator: str, key: str, new: Mask) -> Callable[[], object]:
+    """A call that puts back the labels that a trial has now, where the new ones are still there."""
+    old = {key: read_annotation(address, annotator, key)}
 
+    def relabel() -> None:
+        if annotator in Store(address).labels("annotator"):
+            write_annotations(address, annotator, old, expected={key: new})
 
-def _relabel(address: str, annotator: str, masks: Mapping[str, Mask]) -> Callable[[], object]:
-    return lambda: write_annotations(address, annotator, masks, overwrite=True)
+    return relabel
 
 
 def _same_videos(trial: StoredTrial, paths: Iterable[Path], root: Path) -> bool:

@@ -25,6 +25,11 @@ __all__ = ["behaviors", "read"]
 PathLike = str | os.PathLike[str]
 
 
+def __dir__() -> list[str]:
+    # What Tab offers: no inner workings.
+    return __all__
+
+
 def read(
     ds: xr.Dataset,
     path: PathLike | Sequence[PathLike],
@@ -36,6 +41,7 @@ def read(
     trials: TrialNames = None,
     missing: Missing = "refuse",
     overwrite: bool = False,
+    dry_run: bool = False,
 ) -> tuple[xr.Dataset, ImportReport]:
     """Take in scores and labels: all of them or, if anything is wrong, none.
 
@@ -60,6 +66,8 @@ def read(
         What to do with trials and behaviors that the selection does not have.
     overwrite : bool
         Replace what is there.
+    dry_run : bool
+        Only read and check; write nothing. The report says what would be taken.
 
     Returns
     -------
@@ -86,7 +94,7 @@ def read(
     told = str(path) if isinstance(path, (str, os.PathLike)) else ", ".join(map(str, path))
     gathering = Gathering(ds, "JAABA", told, behaviors=behaviors, trials=trials, missing=missing)
     take(files, gathering, annotator, mode, target)
-    return gathering.commit(overwrite)
+    return gathering.commit(overwrite, dry_run)
 
 
 def behaviors(path: PathLike | Sequence[PathLike]) -> list[str]:

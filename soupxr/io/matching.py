@@ -12,12 +12,14 @@ from soupxr.errors import ArgumentError, expected
 from soupxr.schema import is_whole, trial_key
 from soupxr.store import StoredTrial
 
-__all__ = ["TrialFinder", "TrialNames", "named_trial"]
+__all__ = ["TrialFinder", "TrialNames"]
 
 #: As the user says it: a trial for each name, or a pattern with groups for its three parts.
 TrialNames = Mapping[str, str | tuple[str, str, int]] | str | None
 
 Address = tuple[str, str, int]
+#: Of longer ones, no trial has the number; of thousands of digits, Python makes none.
+MOST_DIGITS = 18
 
 
 class TrialFinder:
@@ -48,6 +50,8 @@ class TrialFinder:
         self._by_words: dict[tuple[str, ...], set[str]] = defaultdict(set)
         self._by_stem: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
         self._levels = {trial.key: _levels(trial) for trial in (*trials, *others)}
+        self._all_levels = frozenset().union(*self._levels.values())
+        self._met: set[str] = set()
         for trial in (*trials, *others):
             self._by_words[_words(trial.key)].add(trial.key)
             for path in trial.video_paths:
@@ -64,7 +68,7 @@ class TrialFinder:
             A text says that more than one trial may be meant. None: no trial has such a name.
         """
         for name in names:
-            said = named_trial(self.names, name)
+            said = self.said(name)
             if said is not None:
                 return self._named.get(trial_key(*said))
         for name in names:
@@ -76,6 +80,32 @@ class TrialFinder:
             if keys:
                 return self._named.get(keys[0])
         return None
+
+    def said(self, name: str) -> Address | None:
+        """The animal, session and trial that the user gives a name; None where he says nothing.
+
+        Raises
+        ------
+        ArgumentError
+            If what he says is of no use.
+        """
+        if self.names is None:
+            return None
+        if isinstance(self.names, str):
+            match = _compiled(self.names).search(name)
+            if match is None:
+                return None
+            return match["animal"], match["session"], _number(match["trial_id"], name)
+        for known in (name, PureWindowsPath(name).name, PureWindowsPath(name).stem):
+            if known in self.names:
+                self._met.add(known)
+                return _address(self.names[known])
+        return None
+
+    def unmet(self) -> list[str]:
+        """Names of which the user says something, but that never came up."""
+        said = self.names if isinstance(self.names, Mapping) else {}
+        return sorted(set(said) - self._met)
 
     def is_by_name_alone(self, name: str, key: str) -> bool:
         """Whether a video has the name of one of the trial's, and is in a folder of another."""
@@ -107,31 +137,11 @@ class TrialFinder:
     def _is_of_another(
         self, key: str, parts: Sequence[str], theirs: Sequence[str], tail: int
     ) -> bool:
-        """Whether a path ends in folders of a trial's, but of another animal: M2/S1, not M1/S1."""
-        if not 1 < tail < min(len(parts), len(theirs)):
+        """Whether a path ends as a trial's, but in a folder of another: M2/S1, not M1/S1."""
+        if not tail < min(len(parts), len(theirs)) or parts[-1 - tail] not in self._levels[key]:
             return False
-        return parts[-1 - tail] in self._levels[key]
-
-
-def named_trial(names: TrialNames, name: str) -> Address | None:
-    """The animal, session and trial that the user gives a name; None where he says nothing.
-
-    Raises
-    ------
-    ArgumentError
-        If what he says is of no use.
-    """
-    if names is None:
-        return None
-    if isinstance(names, str):
-        match = _compiled(names).search(name)
-        if match is None:
-            return None
-        return match["animal"], match["session"], _number(match["trial_id"], name)
-    for known in (name, PureWindowsPath(name).name, PureWindowsPath(name).stem):
-        if known in names:
-            return _address(names[known])
-    return None
+        # A video that was moved into a folder of any other name is still the trial's.
+        return tail > 1 or theirs[-1 - tail] in self._all_levels
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -160,7 +170,7 @@ def _address(said: object) -> Address:
 
 
 def _number(text: str | None, name: str) -> int:
-    if not text or not text.isdecimal():
+    if not text or not _is_number(text):
         raise ArgumentError(expected("trials", f"a number as trial_id of {name!r}", text))
     return int(text)
 
@@ -194,4 +204,8 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def _plain(words: Iterable[str]) -> Iterable[str]:
-    return (str(int(word)) if word.isdecimal() else word for word in words)
+    return (str(int(word)) if _is_number(word) else word for word in words)
+
+
+def _is_number(word: str) -> bool:
+    return word.isdecimal() and len(word) <= MOST_DIGITS

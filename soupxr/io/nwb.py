@@ -15,6 +15,11 @@ __all__ = ["write"]
 PathLike = str | os.PathLike[str]
 
 
+def __dir__() -> list[str]:
+    # What Tab offers: no inner workings.
+    return __all__
+
+
 def write(
     ds: xr.Dataset,
     folder: PathLike,

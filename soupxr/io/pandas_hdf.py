@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soupxr.errors import FormatError
-from soupxr.io.hdf5 import open_file, texts
+from soupxr.io.hdf5 import array, open_file, texts
 from soupxr.models.inert import Foreign, Interpreter
 
 __all__ = ["read_columns"]
@@ -32,12 +32,14 @@ DAMAGED = (
     EOFError,
     OverflowError,
     RecursionError,
+    MemoryError,
     struct.error,
     pickle.UnpicklingError,
 )
 #: Kinds of NumPy arrays that hold plain data.
 PLAIN_DTYPE = re.compile(r"[<>|=]?[biufcSU]\d+|[<>|=]?\?")
 DEEPEST = 20
+MOST_VALUES = 1_000_000
 
 
 def read_columns(path: Path, key: str) -> dict[str, list[Any]]:
@@ -98,17 +100,17 @@ def _items(dataset: Any) -> list[str]:
 def _values(dataset: Any, n_columns: int, n_rows: int) -> list[list[Any]]:
     """Values of a block, a list for each of its columns."""
     is_pickled = dataset.dtype.kind == "O"
-    array = _unpickled(dataset) if is_pickled else np.asarray(dataset)
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"a block of {type(array).__name__}")
-    if array.ndim == 1:
-        array = array[:, None]
+    values = _unpickled(dataset) if is_pickled else array(dataset)
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"a block of {type(values).__name__}")
+    if values.ndim == 1:
+        values = values[:, None]
     # Written with rows first, unless pandas says otherwise.
     if not dataset.attrs.get("transposed", True):
-        array = array.T
-    if array.shape != (n_rows, n_columns):
-        raise ValueError(f"a block of shape {array.shape} for {n_rows} rows")
-    return [[array[row, column] for row in range(n_rows)] for column in range(n_columns)]
+        values = values.T
+    if values.shape != (n_rows, n_columns):
+        raise ValueError(f"a block of shape {values.shape} for {n_rows} rows")
+    return [[values[row, column] for row in range(n_rows)] for column in range(n_columns)]
 
 
 def _unpickled(dataset: Any) -> Any:
@@ -123,64 +125,82 @@ def _no_tensor(_identifier: object) -> NoReturn:
 
 
 def _rebuilt(value: Any, depth: int) -> Any:
-    """Plain data and arrays in the place of what the pickle says of them."""
-    if depth == 0:
-        raise ValueError("containers in containers without end")
-    if isinstance(value, dict):
-        return {_rebuilt(k, depth - 1): _rebuilt(v, depth - 1) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_rebuilt(one, depth - 1) for one in value]
-    if isinstance(value, tuple):
-        return tuple(_rebuilt(one, depth - 1) for one in value)
-    return _made(value, depth) if isinstance(value, Foreign) else value
+    return _Rebuilding().value(value, depth)
 
 
-def _made(value: Foreign, depth: int) -> Any:
-    module, _, name = value.name.partition(" ")
-    arguments = value.arguments
-    if module.startswith("pathlib") and name.endswith("Path"):
-        # The first part of an absolute path is its root.
-        return str(Path(*(str(part) for part in arguments)).as_posix())
-    if module == "_codecs" and name == "encode":
-        return str(arguments[0]).encode("latin1")
-    if module.split(".")[0] != "numpy":
+class _Rebuilding:
+    """What a pickle describes, made anew; parts that stand in many places are counted in each."""
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES
+
+    def value(self, value: Any, depth: int) -> Any:
+        """Plain data and arrays in the place of what the pickle says of them."""
+        self._left -= 1
+        if depth == 0 or self._left < 0:
+            raise ValueError("containers in containers without end")
+        if isinstance(value, dict):
+            return {self.value(k, depth - 1): self.value(v, depth - 1) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self.value(one, depth - 1) for one in value]
+        if isinstance(value, tuple):
+            return tuple(self.value(one, depth - 1) for one in value)
+        return self._made(value, depth) if isinstance(value, Foreign) else value
+
+    def _made(self, value: Foreign, depth: int) -> Any:
+        module, _, name = value.name.partition(" ")
+        arguments = value.arguments
+        if module.startswith("pathlib") and name.endswith("Path"):
+            # The first part of an absolute path is its root.
+            return str(Path(*map(_said, arguments)).as_posix())
+        if module == "_codecs" and name == "encode":
+            return _said(arguments[0]).encode("latin1")
+        if module.split(".")[0] != "numpy":
+            return value
+        if name == "_reconstruct" and isinstance(value.state, tuple):
+            _, shape, dtype, is_fortran, data = value.state
+            return self._array(data, dtype, shape, "F" if is_fortran else "C", depth)
+        if name == "_frombuffer":
+            buffer, dtype, shape, order = arguments
+            return self._array(buffer, dtype, shape, order, depth)
+        if name == "scalar":
+            dtype, data = arguments
+            return self._array(data, dtype, (), "C", depth).item()
         return value
-    if name == "_reconstruct" and isinstance(value.state, tuple):
-        _, shape, dtype, is_fortran, data = value.state
-        return _array(data, dtype, shape, "F" if is_fortran else "C", depth)
-    if name == "_frombuffer":
-        buffer, dtype, shape, order = arguments
-        return _array(buffer, dtype, shape, order, depth)
-    if name == "scalar":
-        dtype, data = arguments
-        return _array(data, dtype, (), "C", depth).item()
+
+    def _array(self, data: Any, dtype: Any, shape: Any, order: Any, depth: int) -> npt.NDArray[Any]:
+        if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+            raise ValueError("an array without a shape")
+        size = math.prod(shape)
+        code = _dtype_code(dtype)
+        if code == "O":
+            if not isinstance(data, list) or len(data) != size:
+                raise ValueError("an array of objects without them")
+            flat = np.empty(size, dtype=object)
+            for place, one in enumerate(data):
+                flat[place] = self.value(one, depth - 1)
+            # NumPy lists objects in this order, however they lie in memory.
+            return flat.reshape(shape)
+        data = self.value(data, depth - 1)
+        if isinstance(data, list):  # of a size that NumPy leaves to its elements
+            return np.array(data, dtype=code).reshape(shape)
+        kind = np.dtype(code)
+        if not isinstance(data, (bytes, bytearray)) or len(data) != size * kind.itemsize:
+            raise ValueError(f"an array of shape {shape} with other data")
+        return np.frombuffer(bytes(data), kind).reshape(shape, order=order)
+
+
+def _said(value: Any) -> str:
+    # Written out, a container of containers may have no end.
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} in place of a text")
     return value
-
-
-def _array(data: Any, dtype: Any, shape: Any, order: Any, depth: int) -> npt.NDArray[Any]:
-    size = math.prod(shape)
-    code = _dtype_code(dtype)
-    if code == "O":
-        if not isinstance(data, list) or len(data) != size:
-            raise ValueError("an array of objects without them")
-        flat = np.empty(size, dtype=object)
-        for place, one in enumerate(data):
-            flat[place] = _rebuilt(one, depth - 1)
-        # NumPy lists objects in this order, however they lie in memory.
-        return flat.reshape(shape)
-    data = _rebuilt(data, depth - 1)
-    if isinstance(data, list):  # of a size that NumPy leaves to its elements
-        return np.array(data, dtype=code).reshape(shape)
-    kind = np.dtype(code)
-    if not isinstance(data, (bytes, bytearray)) or len(data) != size * kind.itemsize:
-        raise ValueError(f"an array of shape {shape} with other data")
-    return np.frombuffer(bytes(data), kind).reshape(shape, order=order)
 
 
 def _dtype_code(dtype: Any) -> str:
     if not isinstance(dtype, Foreign) or dtype.name != "numpy dtype":
         raise ValueError("an array of no kind")
-    code = str(dtype.arguments[0])
+    code = _said(dtype.arguments[0])
     if code in ("O", "O8"):
         return "O"
     if isinstance(dtype.state, tuple) and len(dtype.state) > 1 and dtype.state[1] in ("<", ">"):

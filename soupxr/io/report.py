@@ -33,6 +33,8 @@ class ImportReport:
         What was decided on the way, such as bouts that overlapped.
     left : tuple of str
         What was not taken, and why.
+    written : bool
+        False of a dry run: nothing was taken, but would be.
     """
 
     format: str
@@ -43,6 +45,7 @@ class ImportReport:
     names: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    written: bool = True
 
     def __str__(self) -> str:
         return repr(self)
@@ -54,8 +57,9 @@ class ImportReport:
             took.append(f"labels of {name!r} in {len(keys)} trial(s): {_some(keys)}")
         for mode, keys in self.results.items():
             took.append(f"results in mode {mode} of {len(keys)} trial(s): {_some(keys)}")
-        for title, entries in (("took", took), ("note", self.notes), ("left", self.left)):
-            lines += [f"  {title}  {entry}" for entry in entries or ["nothing"]]
+        did = "took" if self.written else "would take"
+        for title, entries in ((did, took), ("note", self.notes), ("left", self.left)):
+            lines += [f"  {title:<{len(did)}}  {entry}" for entry in entries or ["nothing"]]
         return "\n".join(lines)
 
 

@@ -6,19 +6,38 @@ import csv
 import io
 import math
 import re
+import struct
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soupxr.errors import ArgumentError, FormatError, expected
+from soupxr.errors import ArgumentError, FormatError, SoupError, expected
 
-__all__ = ["Row", "is_empty", "read_bytes", "read_rows", "to_number"]
+__all__ = [
+    "EXCEL",
+    "Row",
+    "is_empty",
+    "read_bytes",
+    "read_rows",
+    "rows_of_text",
+    "to_number",
+    "to_whole",
+]
 
 DELIMITERS = ";\t,|"
 EXCEL = frozenset([".xlsx", ".xlsm"])
+#: What a workbook may unpack to, and what its sheet may have: Excel's own rows, and fewer cells.
+MOST_UNPACKED, MOST_ROWS, MOST_CELLS = 256 << 20, 1 << 20, 10_000_000
+#: What openpyxl raises where a file is not what it says.
+DAMAGED = (
+    *(zipfile.BadZipFile, OSError, EOFError, LookupError, ValueError, TypeError, AttributeError),
+    *(SyntaxError, OverflowError, AssertionError, NotImplementedError, RuntimeError, MemoryError),
+    *(zlib.error, struct.error),
+)
 NOTHING = frozenset(["", "na", "nan", "none", "null", "n/a"])
 
 
@@ -78,7 +97,18 @@ def read_rows(
             f"{path}: this kind of spreadsheet cannot be read. Save it as .xlsx or CSV."
         )
     else:
-        rows = list(_text_rows(path, _decoded(path), delimiter))
+        if sheet is not None:
+            raise ArgumentError(expected("sheet", "none, for the file is not of Excel", sheet))
+        return rows_of_text(path, read_bytes(path), delimiter)
+    return _told(rows)
+
+
+def rows_of_text(path: Path, data: bytes, delimiter: str | None = None) -> list[Row]:
+    """Rows of a text table, of whatever encoding, that are not empty; see :func:`read_rows`."""
+    return _told(_text_rows(path, _decoded(path, data), delimiter))
+
+
+def _told(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if not all(is_empty(cell) for cell in row.cells)]
 
 
@@ -90,7 +120,7 @@ def is_empty(cell: object) -> bool:
 def to_number(cell: object) -> float:
     """The number in a cell; a comma may be its decimal point. NaN where there is none."""
     if isinstance(cell, (int, float)) and not isinstance(cell, bool):
-        return float(cell)
+        return _float(cell)
     text = str(cell).strip() if cell is not None else ""
     if text.lower() in NOTHING:
         return math.nan
@@ -102,18 +132,31 @@ def to_number(cell: object) -> float:
         return _clock(text)
 
 
+def to_whole(cell: object) -> Any:
+    """A cell as a whole number where it is one; pandas may have written it as 1.0."""
+    number = to_number(cell)
+    return int(number) if number.is_integer() else cell
+
+
+def _float(number: float | int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
 def _clock(text: str) -> float:
     """Seconds of 1:02:03.5; NaN for anything else."""
     match = re.fullmatch(r"(-?)(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)", text)
     if match is None:
         return math.nan
     sign, hours, minutes, seconds = match.groups()
-    total = int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
+    # As floats: of thousands of digits, Python makes no int.
+    total = float(hours or 0) * 3600 + float(minutes) * 60 + float(seconds.replace(",", "."))
     return -total if sign else total
 
 
-def _decoded(path: Path) -> str:
-    data = read_bytes(path)
+def _decoded(path: Path, data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     if b"\x00" in data[:4096]:
@@ -160,24 +203,51 @@ def _excel_rows(path: Path, sheet: str | int | None) -> list[Row]:
         import openpyxl
     except ImportError:
         raise FormatError(
-            f"{path}: Excel files need openpyxl. Install it with pip install 'soupxr[excel]', or "
+            f"{path}: Excel files need openpyxl. Install it with pip install openpyxl, or "
             "save the sheet as CSV."
         ) from None
     read_bytes(path)  # which says what is wrong with the file
     try:
+        _check_unpacked(path)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        try:
+            return list(_sheet_rows(path, book, sheet))
+        finally:
+            book.close()
+    except SoupError:
+        raise
+    except DAMAGED as error:
         raise FormatError(f"{path}: this is not an Excel file, or damaged ({error}).") from error
-    try:
-        names = book.sheetnames
-        if isinstance(sheet, str) and sheet not in names:
-            raise ArgumentError(expected("sheet", f"one of {names}", sheet))
-        if isinstance(sheet, int) and not 0 <= sheet < len(names):
-            raise ArgumentError(expected("sheet", f"a number below {len(names)}", sheet))
-        name = sheet if isinstance(sheet, str) else names[sheet or 0]
-        return [
-            Row(number, cells)
-            for number, cells in enumerate(book[name].iter_rows(values_only=True), start=1)
-        ]
-    finally:
-        book.close()
+
+
+def _check_unpacked(path: Path) -> None:
+    with zipfile.ZipFile(path) as packed:
+        # Nothing is unpacked beyond the sizes that are told.
+        size = sum(entry.file_size for entry in packed.infolist())
+    if size > MOST_UNPACKED:
+        raise FormatError(
+            f"{path}: expected a workbook of up to {MOST_UNPACKED >> 20} MiB, but it unpacks to "
+            f"{size >> 20:,} MiB. Save the sheet as CSV."
+        )
+
+
+def _sheet_rows(path: Path, book: Any, sheet: str | int | None) -> Iterator[Row]:
+    names = [one.title for one in book.worksheets]
+    if not names:
+        raise FormatError(f"{path}: has no sheet of cells.")
+    if isinstance(sheet, str) and sheet not in names:
+        raise ArgumentError(expected("sheet", f"one of {names}", sheet))
+    if isinstance(sheet, int) and not 0 <= sheet < len(names):
+        raise ArgumentError(expected("sheet", f"a number below {len(names)}", sheet))
+    found = book[sheet if isinstance(sheet, str) else names[sheet or 0]]
+    found.reset_dimensions()  # what a file tells of them need not be so
+    left = MOST_CELLS
+    for number, cells in enumerate(found.iter_rows(values_only=True), start=1):
+        left -= len(cells)
+        if number > MOST_ROWS or left < 0:
+            raise FormatError(
+                f"{path}: expected up to {MOST_ROWS:,} rows and {MOST_CELLS:,} cells, but the "
+                "sheet has more. Is it damaged? Save it as CSV."
+            )
+        if not all(is_empty(cell) for cell in cells):
+            yield Row(number, cells)

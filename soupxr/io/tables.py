@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO, overload
 
 import xarray as xr
 
-from soupxr.errors import one_of
+from soupxr.errors import ArgumentError, expected, one_of
 from soupxr.io.gather import BehaviorNames, Gathering, Missing
 from soupxr.io.matching import TrialNames
 from soupxr.io.report import ImportReport
@@ -25,6 +25,11 @@ __all__ = ["behaviors", "columns_of", "read", "to_dataframe", "write"]
 
 PathLike = str | os.PathLike[str]
 Unit = Literal["frame", "second"]
+
+
+def __dir__() -> list[str]:
+    # What Tab offers: no inner workings.
+    return __all__
 
 
 def read(
@@ -43,6 +48,7 @@ def read(
     sheet: str | int | None = None,
     delimiter: str | None = None,
     overwrite: bool = False,
+    dry_run: bool = False,
 ) -> tuple[xr.Dataset, ImportReport]:
     r"""Take in labels from a table: all of them or, if anything is wrong, none.
 
@@ -58,7 +64,7 @@ def read(
     columns : mapping of str to str, optional
         Which column is what: ``animal``, ``session``, ``trial_id``, or ``trial`` (a key, or the
         name of a video); ``behavior``, ``start``, and ``stop`` or ``duration``; ``annotator``;
-        ``frame``. Columns with usual names are found without.
+        ``frame``. Columns with usual names are found without; the report names those that are left.
     annotator : str, optional
         Who labelled, where no column says so.
     unit : {"second", "frame"}, optional
@@ -87,6 +93,8 @@ def read(
         Of a text table; found out by default.
     overwrite : bool
         Replace what the annotators have said of these trials.
+    dry_run : bool
+        Only read and check; write nothing. The report says what would be taken.
 
     Returns
     -------
@@ -122,10 +130,16 @@ def read(
         ds, "table", str(path), behaviors=behaviors, trials=trials, missing=missing
     )
     if table.is_of_frames:
+        for name, value in (("unit", unit), ("inclusive", inclusive or None)):
+            if value is not None:
+                remedy = "The table has a row for each frame. Leave it out."
+                raise ArgumentError(expected(name, "nothing", value, remedy))
         FrameTable(table, gathering, annotator, first_frame).take()
     else:
         BoutTable(table, gathering, annotator, unit, first_frame, inclusive).take(rest)
-    return gathering.commit(overwrite)
+    for column in table.unused():
+        gathering.leave(column)
+    return gathering.commit(overwrite, dry_run)
 
 
 def behaviors(
@@ -144,15 +158,40 @@ def behaviors(
     return open_table(Path(path), columns or {}, sheet, delimiter).behaviors()
 
 
+@overload
 def write(
     ds: xr.Dataset,
     path: PathLike,
     *,
+    mode: str | None = ...,
+    annotator: str | None = ...,
+    form: Literal["bouts", "frames"] = ...,
+    probability: bool = ...,
+    overwrite: bool = ...,
+) -> Path: ...
+@overload
+def write(
+    ds: xr.Dataset,
+    path: TextIO,
+    *,
+    mode: str | None = ...,
+    annotator: str | None = ...,
+    form: Literal["bouts", "frames"] = ...,
+    probability: bool = ...,
+    overwrite: bool = ...,
+    provenance: PathLike | TextIO | None = ...,
+) -> None: ...
+def write(
+    ds: xr.Dataset,
+    path: PathLike | TextIO,
+    *,
     mode: str | None = None,
     annotator: str | None = None,
     form: Literal["bouts", "frames"] = "bouts",
+    probability: bool = False,
     overwrite: bool = False,
-) -> Path:
+    provenance: PathLike | TextIO | None = None,
+) -> Path | None:
     """Write ethograms or labels of the selected trials as a table.
 
     Parameters
@@ -161,20 +200,25 @@ def write(
         The store, or a selection. Trials without results or labels are left out.
     path : path
         ``.csv``, ``.tsv`` or ``.xlsx``. Provenance goes along: into the sheet ``provenance`` of an
-        Excel file, else into ``<path>.provenance.json``.
+        Excel file, else into ``<path>.provenance.json``. Or an open text file, such as
+        ``sys.stdout``, which gets CSV alone; of that, see ``provenance``.
     mode, annotator : str
         One of them: whose ethograms or labels.
     form : {"bouts", "frames"}
         ``"bouts"``: animal, session, trial_id, behavior, start_frame, stop_frame (half-open),
         start_s, stop_s, duration_s. ``"frames"``: animal, session, trial_id, frame, time_s and a
         column for each behavior, of 1, 0 and −1 (unlabelled).
+    probability : bool
+        Of a mode's frames: their probabilities, too, as ``<behavior>_probability``.
     overwrite : bool
-        Replace a file that is there.
+        Replace files that are there: the table, and that of its provenance.
+    provenance : path or open text file, optional
+        With an open file: where to write the provenance, as JSON. Default: nowhere.
 
     Returns
     -------
-    Path
-        The file.
+    Path or None
+        The file; None for one that was open.
 
     Raises
     ------
@@ -183,7 +227,17 @@ def write(
     """
     from soupxr.io import _tables_out
 
-    return _tables_out.write(ds, Path(path), mode, annotator, form, overwrite)
+    if not isinstance(path, str | os.PathLike):
+        place = Path(provenance) if isinstance(provenance, str | os.PathLike) else provenance
+        _tables_out.write_stream(ds, path, mode, annotator, form, probability, place, overwrite)
+        return None
+    if provenance is not None:
+        # Reading looks for it there, for a table of bouts does not tell what is unlabelled.
+        remedy = "Of a table with a path, it is in the workbook, or beside it."
+        raise ArgumentError(
+            expected("provenance", "None unless path is an open file", provenance, remedy)
+        )
+    return _tables_out.write(ds, Path(path), mode, annotator, form, probability, overwrite)
 
 
 def to_dataframe(
@@ -192,6 +246,7 @@ def to_dataframe(
     mode: str | None = None,
     annotator: str | None = None,
     form: Literal["bouts", "frames"] = "bouts",
+    probability: bool = False,
 ) -> pd.DataFrame:
     """The table that :func:`write` writes, for statistics in Python.
 
@@ -202,7 +257,7 @@ def to_dataframe(
     """
     from soupxr.io import _tables_out
 
-    return _tables_out.to_dataframe(ds, mode, annotator, form)
+    return _tables_out.to_dataframe(ds, mode, annotator, form, probability)
 
 
 def columns_of(path: PathLike, sheet: str | int | None = None) -> Sequence[str]:

@@ -327,7 +327,13 @@ def _save(record: Checkpoint) -> Checkpoint:
     unfinished = record.path.with_name(f".{record.path.name}.{secrets.token_hex(4)}.unfinished")
     try:
         with unfinished.open("xb") as file:
-            torch.save(content, file)
+            try:
+                torch.save(content, file)
+            except RuntimeError as error:
+                # PyTorch complains of its own archive where the disk did not take a piece of it.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
             file.flush()
             os.fsync(file.fileno())
         checkpoint = _read_file(unfinished)

@@ -140,8 +140,11 @@ def config_names(kind: Kind) -> frozenset[str]:
 
 def misfits(state: Mapping[str, Tensor], facts: Facts) -> list[str]:
     """In what a state dict differs from the network it belongs to; empty where it fits."""
-    with torch.device("meta"):
-        wanted = network(facts).state_dict()
+    try:
+        with torch.device("meta"):
+            wanted = network(facts).state_dict()
+    except (ValueError, TypeError) as error:  # ArgumentError among them
+        return [f"no network has such settings: {error}"]
     missing = [key for key in wanted if key not in state]
     unknown = [key for key in state if key not in wanted]
     problems = []

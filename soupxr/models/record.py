@@ -272,8 +272,9 @@ def _of_classes(checkpoint: Checkpoint) -> Iterator[str]:
     ):
         yield expected("thresholds", f"{n_classes} numbers in [0, 1], background first", thresholds)
     minimum = checkpoint.minimum_bout
-    each = minimum if isinstance(minimum, tuple) else (minimum or 0,) * n_classes
-    if len(each) != n_classes or not all(isinstance(n, int) and n >= 0 for n in each):
+    each = minimum if isinstance(minimum, tuple) else (minimum or 0,)
+    fits = len(each) == n_classes or not isinstance(minimum, tuple)
+    if not fits or not all(isinstance(n, int) and n >= 0 for n in each):
         yield expected("minimum_bout", f"frames, one number or {n_classes}", minimum)
 
 

@@ -61,12 +61,19 @@ def load(path: Path) -> Any:
     """
     _check_kind_of_file(path)
     try:
-        return _load_zip(path) if zipfile.is_zipfile(path) else _load_legacy(path)
+        return _load_zip(path) if _is_zip(path) else _load_legacy(path)
     except _DAMAGED as error:
         raise CheckpointError(
             f"{path}: the file is damaged ({error}). It may have been cut off while it was copied "
             "or downloaded; fetch it again."
         ) from error
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it says so of one whose end speaks of several disks
+        return False
 
 
 def _check_kind_of_file(path: Path) -> None:
@@ -89,7 +96,7 @@ def _check_kind_of_file(path: Path) -> None:
             f"{path}: this is a web page, not weights; the download was answered by a page. "
             "Open the link in a browser and save the file itself."
         )
-    if head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path):
+    if head.startswith(b"PK\x03\x04") and not _is_zip(path):
         raise CheckpointError(
             f"{path}: the file ends too early, as after a broken copy or download. Fetch it again."
         )

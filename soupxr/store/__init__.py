@@ -19,6 +19,7 @@ from soupxr.store.annotations import (
     PartlyWritten,
     labelled_trials,
     read_annotation,
+    withdraw_annotator,
     write_annotations,
 )
 from soupxr.store.creation import create
@@ -37,7 +38,11 @@ from soupxr.store.framecache import (
     frame_caches,
 )
 from soupxr.store.groups import require_group
-from soupxr.store.imported import ImportedResult, has_result, write_imported
+from soupxr.store.imported import (
+    ImportedResult,
+    has_result,
+    write_imported,
+)
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.membership import add_trials, correct_trial, remove_trials
 from soupxr.store.models import (
@@ -86,6 +91,7 @@ __all__ = [
     "set_decision",
     "store_address",
     "why_read_only",
+    "withdraw_annotator",
     "write_annotations",
     "write_imported",
     "write_out_of_fold",

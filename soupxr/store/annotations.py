@@ -17,13 +17,14 @@ from soupxr.store.address import exclusive, is_url
 from soupxr.store.direct import slots_with_labels, texts, trial_rows
 from soupxr.store.lookup import Store, StoredTrial
 from soupxr.store.permission import telling_of_permission
-from soupxr.store.zarrs import Array, array_of, open_group, resize, write
+from soupxr.store.zarrs import Array, array_of, open_group, padded, resize, write
 
 __all__ = [
     "Conflict",
     "PartlyWritten",
     "labelled_trials",
     "read_annotation",
+    "withdraw_annotator",
     "write_annotations",
 ]
 
@@ -131,8 +132,8 @@ def write_annotations(
         Replace labels of this annotator; those of trials that are not named stay in any case.
     expected : mapping of str to ndarray of int8 or None, (n_frames, behavior), optional
         By key: labels of this annotator that the writer last saw, None for none at all. They are
-        replaced without ``overwrite``, block by block where they change, but only if they are
-        still what is stored, or what is to be written is stored already.
+        replaced without ``overwrite``, block by block where they change, but only if each block
+        is still what is stored, or what is to be written is stored already.
 
     Raises
     ------
@@ -178,6 +179,29 @@ def write_annotations(
             _append_label(table.annotator, annotator)
 
 
+def withdraw_annotator(address: str, annotator: str) -> None:
+    """Take back the name of one who was new, once nothing is labelled by it any more.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, or the name has to stay: there are labels by it, or another
+        name came after it.
+    """
+    with telling_of_permission(address), exclusive(address):
+        table = _Table(address)
+        if annotator not in table.names:
+            return
+        row, annotation = table.names.index(annotator), table.annotation
+        labelled = any(
+            (table.row(annotator, slot) != annotation.fill_value).any()
+            for slot in slots_with_labels(address, annotation, row)
+        )
+        if labelled or row != len(table.names) - 1:
+            raise StoreError(f"{annotator}: the name stays, for there are labels or a later name.")
+        resize(table.annotator, (row,))
+
+
 class _Table:
     """What writing labels needs of a store, read once under its lock.
 
@@ -204,7 +228,7 @@ class _Table:
         if annotator in self.names:
             row = self.names.index(annotator)
             return trial_rows(self.address, self.annotation, (row, slot))
-        return _padded(self.annotation, ())
+        return padded(self.annotation, ())
 
 
 def _arrays(address: str) -> dict[str, Array]:
@@ -242,13 +266,17 @@ def _check_unlabelled(table: _Table, annotator: str, places: Mapping[str, tuple[
 def _known_row(
     table: _Table, annotator: str, key: str, place: Place, known: tuple[Mask | None, Mask]
 ) -> Mask:
-    """A trial's stored row, if it is one of two that the writer knows."""
+    """A trial's stored row, if each of its blocks is of one of two that the writer knows."""
     slot, n_frames = place
     row = table.row(annotator, slot)
     # Beyond n_frames may be labels of a longer video that was replaced; nobody sees those.
     labels = row[:n_frames]
     unlabelled = np.full_like(labels, table.annotation.fill_value)
-    if any(np.array_equal(labels, unlabelled if k is None else k) for k in known):
+    ours = [unlabelled if k is None else k for k in known]
+    size = table.annotation.chunks[2]
+    blocks = [slice(start, start + size) for start in range(0, n_frames, size)]
+    # A process that died, or a full disk, may have left some blocks of the one, some of the other.
+    if all(any(np.array_equal(labels[b], k[b]) for k in ours) for b in blocks):
         return row
     raise Conflict(key, annotator, labels)
 
@@ -267,7 +295,7 @@ def _changes(
     """
     length = annotation.chunks[2]
     for key, (slot, _) in places.items():
-        after = _padded(annotation, masks[key])
+        after = padded(annotation, masks[key])
         if key not in stored:
             yield key, (row, slot, slice(None)), after
             continue
@@ -288,14 +316,6 @@ def _make_room(table: _Table, row: int) -> None:
         # A process that died here, or a full disk, left labels of one who never came to be.
         for slot in slots_with_labels(table.address, annotation, row):
             write(annotation, (row, slot), annotation.fill_value)
-
-
-def _padded(annotation: Array, mask: Mask | Sequence[Any]) -> Mask:
-    """A trial's full row: shorter labels must leave no tail of longer ones."""
-    row = np.full(annotation.shape[2:], annotation.fill_value, dtype=np.int8)
-    if len(mask):
-        row[: len(mask)] = mask
-    return row
 
 
 def _append_label(array: Array, label: str) -> None:

@@ -17,7 +17,7 @@ from soupxr.errors import ArgumentError, StoreError, expected
 from soupxr.ingest import compile_pattern
 from soupxr.modes import BEHAVIORS, MODES
 from soupxr.store.address import is_url, store_address
-from soupxr.store.objects import telling_of_objects, zarr_store
+from soupxr.store.objects import claim, is_object_store, telling_of_objects, zarr_store
 from soupxr.store.zarrs import array_of, make_array, open_group, telling_of_disk, write
 from soupxr.video.remote import as_root, is_remote, telling_of_remote
 
@@ -85,7 +85,7 @@ def _create_whole(path: Path, labels: Mapping[str, Sequence[str]], attrs: dict[s
         workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             unfinished = workplace / path.name
-            _fill_new(str(unfinished), labels, attrs)
+            _fill(zarr.open_group(unfinished, mode="w-", zarr_format=3, attributes=attrs), labels)
             try:
                 os.rename(unfinished, path)
             except OSError:
@@ -100,8 +100,13 @@ def _create_in_place(
     """Make the store where nothing can be renamed; a half-made one is none of ours."""
     try:
         with telling_of_objects(address):
-            _fill_new(address, labels, {})
-            open_group(address).attrs.update(attrs)
+            if is_object_store(address):
+                claim(address)
+                group = open_group(address)
+            else:
+                group = zarr.open_group(zarr_store(address), mode="w-", zarr_format=3)
+            _fill(group, labels)
+            group.attrs.put(attrs)
     except FileExistsError:
         raise StoreError(
             f"{address}: expected nothing there, but there is one or a part of one. "
@@ -109,15 +114,15 @@ def _create_in_place(
         ) from None
 
 
-def _fill_new(address: str, labels: Mapping[str, Sequence[str]], attrs: dict[str, Any]) -> None:
+def _fill(group: zarr.Group, labels: Mapping[str, Sequence[str]]) -> None:
+    """Make the arrays of a new store."""
     sizes = {name: len(names) for name, names in labels.items()}
     sizes |= {"trial": 0, "annotator": 0, "frame": 0}
-    group = zarr.open_group(zarr_store(address), mode="w-", zarr_format=3, attributes=attrs)
     for name, variable in schema.VARIABLES.items():
         make_array(group, name, variable, sizes)
     for name, names in labels.items():
         write(array_of(group, name), ..., np.array(names, dtype=object))
-    sizes |= {"feature": 512, "class": 1 + sizes["behavior"]}
+    sizes |= {"feature": schema.N_FEATURES, "class": 1 + sizes["behavior"]}
     for mode in labels["mode"]:
         child = group.require_group(f"features/{mode}")
         for name, variable in schema.feature_variables().items():

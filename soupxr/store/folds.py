@@ -9,7 +9,7 @@ from soupxr.schema import out_of_fold_variables
 from soupxr.store.direct import trial_rows
 from soupxr.store.groups import require_group
 from soupxr.store.lookup import Store, StoredTrial
-from soupxr.store.zarrs import write
+from soupxr.store.zarrs import padded, write
 
 __all__ = ["OutOfFold", "clear_out_of_fold", "read_out_of_fold", "write_out_of_fold"]
 
@@ -28,13 +28,10 @@ def write_out_of_fold(
     """
     path, variables = f"out_of_fold/{mode}", out_of_fold_variables()
     store = Store(address)
-    if len(store.optional(path)) < len(variables):
-        require_group(address, path, variables)
+    require_group(address, path, variables)
     slot, arrays = store.slot(key), store.optional(path)
     write(arrays["fold"], slot, -1)
-    row = np.full(arrays["probability"].shape[1:], np.nan, np.float32)
-    row[: len(probability)] = probability
-    write(arrays["probability"], slot, row)
+    write(arrays["probability"], slot, padded(arrays["probability"], probability))
     write(arrays["fold"], slot, fold)
 
 

@@ -33,6 +33,8 @@ def require_group(
     attributes : mapping, optional
         Attributes of the group.
     """
+    if len(Store(address).optional(path)) == len(variables):
+        return  # without waiting for the lock
     with exclusive(address):
         store = Store(address)
         if path in store.group and len(store.optional(path)) == len(variables):

@@ -30,7 +30,19 @@ import psutil
 from soupxr.errors import StoreError
 from soupxr.store.notes import Notes, notes_of
 
-__all__ = ["PATIENCE_S", "Held", "Lease", "Lost", "of_trial", "take", "taken", "waiting_for"]
+__all__ = [
+    "PATIENCE_S",
+    "Held",
+    "InUse",
+    "Lease",
+    "Lost",
+    "forget",
+    "holding_trial",
+    "of_trial",
+    "take",
+    "taken",
+    "waiting_for",
+]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +52,16 @@ BEAT_S = 10.0
 PATIENCE_S = 60.0
 #: Between two looks at a lease that is waited for.
 LOOK_S = 0.5
+
+
+class InUse(StoreError):
+    """Another process is at work on a trial."""
+
+    def __init__(self, mode: str, key: str, who: str) -> None:
+        super().__init__(
+            f"{key}: {who} is at work on it in mode {mode}. Call this again when that is done."
+        )
+        self.key = key
 
 
 class Lost(StoreError):
@@ -195,6 +217,8 @@ class _Heart:
     def drop(self, lease: Lease) -> None:
         with self._changed:
             self._leases.discard(lease)
+            if not self._leases:
+                self._changed.notify()  # the thread may end
 
     def _run(self) -> None:
         while leases := self._wait():
@@ -202,7 +226,8 @@ class _Heart:
                 try:
                     if not lease.beat():
                         self.drop(lease)
-                except (OSError, StoreError) as error:
+                # Whatever it is, other leases want their signs of life.
+                except Exception as error:
                     log.warning("a sign of life could not be written: %s", error)
 
     def _wait(self) -> list[Lease]:
@@ -284,6 +309,37 @@ def taken(address: str, whats: Iterable[str]) -> set[str]:
     """
     names = notes_of(address).names()
     return {what for what in whats if _name(what) in names}
+
+
+def forget(address: str, whats: Iterable[str]) -> None:
+    """Remove the leases of work that is no more; whoever still holds one finds that it is lost.
+
+    Raises
+    ------
+    StoreError
+        If that cannot be done.
+    """
+    notes = notes_of(address)
+    for name in {_name(what) for what in whats} & notes.names():
+        text = notes.read(name)
+        if text is not None:
+            notes.remove(name, text)
+
+
+@contextmanager
+def holding_trial(address: str, mode: str, key: str) -> Iterator[None]:
+    """Hold a trial, as inference does: of two that write it at once, each could spoil the other's.
+
+    Raises
+    ------
+    InUse
+        If another process holds it.
+    """
+    lease = take(address, of_trial(mode, key))
+    if isinstance(lease, Held):
+        raise InUse(mode, key, lease.who)
+    with lease:
+        yield
 
 
 @contextmanager

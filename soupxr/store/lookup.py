@@ -16,21 +16,22 @@ import zarr
 
 from soupxr import schema
 from soupxr.errors import StoreError
+from soupxr.modes import MODES
 from soupxr.schema import Status
 from soupxr.store.address import is_url
 from soupxr.store.direct import numbers, places, text_at, texts, trial_rows
 from soupxr.store.objects import is_object_store, numbered_below
 from soupxr.store.zarrs import (
     Array,
+    DamagedStore,
     array_of,
     dims_of,
     find_array,
+    groups_below,
     open_group,
     telling_of_damage,
 )
 
-#: Parents of groups that are made when they are first needed; see :meth:`Store.optional_groups`.
-OPTIONAL = ("out_of_fold", "frames")
 NO_MARK = bytes([127])
 #: So many marks are read without a look at which there are.
 FEW = 20
@@ -179,14 +180,14 @@ class Store:
                 found |= np.isin(slots, list(numbered_below(self.address, prefix)))
             elif is_url(self.address):
                 labels = (np.asarray(array[row, slot]) for slot in slots)
-                found |= [bool((one != array.fill_value).any()) for one in labels]
+                found |= _flags((one != array.fill_value).any() for one in labels)
             else:
                 # Chunks in which nothing is labelled are not written: their folders tell.
                 folder = Path(self.address, "annotation", "c", str(row))
                 written = _listed(folder)
-                found |= [
+                found |= _flags(
                     str(slot) in written and _holds_chunks(folder / str(slot)) for slot in slots
-                ]
+                )
         return found
 
     def trial(self, key: str) -> StoredTrial:
@@ -293,27 +294,61 @@ class Store:
     @cached_property
     def modes(self) -> list[str]:
         """Labels of the ``mode`` dimension; they never change."""
-        return self.labels("mode")
+        labels = self.labels("mode")
+        # They name groups, so that anything else could lead anywhere.
+        if not set(labels) <= set(MODES):
+            raise DamagedStore(
+                f"{self.address}/mode: the store is damaged here: expected some of {list(MODES)}, "
+                f"but got {labels}. Take it from a backup."
+            )
+        return labels
 
     def features(self, mode: str) -> dict[str, Array]:
         """Arrays of a mode's features: spatial, flow, logit."""
         names = schema.feature_variables()
-        return {name: array_of(self.group, f"features/{mode}/{name}") for name in names}
+        found = {name: array_of(self.group, f"features/{mode}/{name}") for name in names}
+        _check_dims(found, names)
+        widths = {"feature": schema.N_FEATURES, "class": 1 + self.arrays["behavior"].shape[0]}
+        for array in found.values():
+            if array.shape[-1] != widths[dims_of(array)[-1]]:
+                raise DamagedStore(
+                    f"{array.store_path}: the store is damaged here: expected "
+                    f"{widths[dims_of(array)[-1]]} values a frame, but got {array.shape[-1]}. "
+                    "Take it from a backup."
+                )
+        return found
 
     def optional_groups(self) -> list[str]:
         """Groups that only some stores have, such as ``out_of_fold/fast``."""
-        parents = (self.group.get(name) for name in OPTIONAL)
         return [
-            f"{parent.basename}/{name}"
-            for parent in parents
-            if isinstance(parent, zarr.Group)
-            for name in parent.group_keys()
+            f"{parent}/{name}"
+            for parent in schema.OPTIONAL
+            for name in groups_below(self.group, parent)
         ]
 
     def optional(self, path: str) -> dict[str, Array]:
         """Arrays of such a group by name; none where the store does not have it."""
-        group = self.group.get(path)
-        return dict(group.arrays()) if isinstance(group, zarr.Group) else {}
+        names = schema.OPTIONAL[path.partition("/")[0]]
+        # By name, not by listing: a process that died may have left a folder that is no array yet.
+        found = {name: find_array(self.group, f"{path}/{name}") for name in names}
+        there = {name: array for name, array in found.items() if array is not None}
+        _check_dims(there, names)
+        return there
+
+
+def _check_dims(arrays: Mapping[str, Array], known: Mapping[str, schema.Variable]) -> None:
+    """Refuse arrays of a child group that are not along the dimensions that they should be."""
+    for name, array in arrays.items():
+        if dims_of(array) != known[name].dims:
+            raise DamagedStore(
+                f"{array.store_path}: the store is damaged here: expected the dimensions "
+                f"{known[name].dims}, but got {dims_of(array)}. Take it from a backup."
+            )
+
+
+def _flags(values: Iterable[Any]) -> npt.NDArray[np.bool_]:
+    """Truths, of which there may be none: NumPy takes an empty list for numbers."""
+    return np.fromiter(values, dtype=bool)
 
 
 def _listed(folder: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from soupxr.errors import StoreError
 from soupxr.ingest import TrialRow
 from soupxr.schema import Status
 from soupxr.store.address import Check, exclusive
+from soupxr.store.leases import forget, of_trial
 from soupxr.store.lookup import Store
-from soupxr.store.zarrs import as_column, axis_of, dims_of, resize, write
+from soupxr.store.zarrs import Array, as_column, axis_of, dims_of, resize, write
 
 
 def add_trials(
@@ -84,23 +86,38 @@ def _append(
 
 def remove_trials(address: str, keys: Iterable[str]) -> None:
     """Remove trials and free their data; the place of a removed trial is never used again."""
+    keys = list(keys)
     with exclusive(address) as check:
         store = Store(address)
         slots = store.slots(keys)
+        # All are opened before anything changes: one that cannot be would stop it half way.
+        arrays = _with_own_chunks(store)
         column = np.asarray(store.arrays["trial"][...]).astype(object)
         column[slots] = ""
         check()
         write(store.arrays["trial"], ..., column)
         for slot in slots:
-            clear_slot(store, slot)
+            _clear(arrays, slot)
+        # Nobody would ever come to take over those that a killed process left.
+        with suppress(StoreError):
+            forget(address, [of_trial(mode, key) for mode in store.modes for key in keys])
 
 
 def clear_slot(store: Store, slot: int) -> None:
     """Fill a trial's row in every array of its own chunks, which deletes those chunks."""
-    for array in store.arrays_along("trial"):
-        if array.chunks[axis_of(array, "trial")] == 1:
-            row = tuple(slot if dim == "trial" else slice(None) for dim in dims_of(array))
-            write(array, row, array.fill_value)
+    _clear(_with_own_chunks(store), slot)
+
+
+def _with_own_chunks(store: Store) -> list[Array]:
+    """Arrays in which a trial shares no chunk with another."""
+    along = store.arrays_along("trial")
+    return [array for array in along if array.chunks[axis_of(array, "trial")] == 1]
+
+
+def _clear(arrays: Iterable[Array], slot: int) -> None:
+    for array in arrays:
+        row = tuple(slot if dim == "trial" else slice(None) for dim in dims_of(array))
+        write(array, row, array.fill_value)
 
 
 def correct_trial(address: str, key: str, n_frames: int, fps: float) -> None:

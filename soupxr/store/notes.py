@@ -92,7 +92,7 @@ class _Files:
 
     def read(self, name: str) -> str | None:
         try:
-            return self._path(name).read_text("utf-8")
+            return self._path(name).read_text("utf-8", errors="replace")
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -206,6 +206,6 @@ class _Objects:
         with telling_of_objects(name):
             try:
                 found = obstore.get(self._bucket, name)
-                return bytes(found.bytes()).decode(), found.meta["e_tag"]
+                return bytes(found.bytes()).decode(errors="replace"), found.meta["e_tag"]
             except FileNotFoundError:
                 return None, None

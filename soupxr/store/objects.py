@@ -7,6 +7,9 @@ a cluster's workers have them of their own.
 
 from __future__ import annotations
 
+import json
+import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bucket",
+    "claim",
     "is_object_store",
     "numbered_below",
     "telling_of_objects",
@@ -50,8 +54,8 @@ def bucket(address: str) -> ObjectStore:
         return from_url(address)
     except (BaseError, ValueError) as error:
         raise StoreError(
-            f"{address}: expected a place on an object store, but it cannot be used ({error}). "
-            "Check the URL, and the provider's variables in the environment."
+            f"{address}: expected a place on an object store, but it cannot be used "
+            f"({_said(error)}). Check the URL, and the provider's variables in the environment."
         ) from None
 
 
@@ -74,6 +78,32 @@ def numbered_below(address: str, prefix: str) -> set[int]:
     return {int(name) for name in names if name.isdecimal()}
 
 
+def claim(address: str) -> None:
+    """Make an empty Zarr group where nothing is; of several that try, one succeeds.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something, or somebody else was quicker.
+    """
+    import obstore
+    from obstore.exceptions import AlreadyExistsError
+
+    place, name = bucket(address), "zarr.json"
+    listed = obstore.list_with_delimiter(place)
+    if listed["objects"] or listed["common_prefixes"]:
+        raise FileExistsError(address)
+    attributes = {"claimed": uuid.uuid4().hex}
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    ours = json.dumps(group).encode()
+    try:
+        obstore.put(place, name, ours, mode="create")
+    except AlreadyExistsError:
+        # A request that was repeated because its answer was lost finds what it wrote.
+        if bytes(obstore.get(place, name).bytes()) != ours:
+            raise FileExistsError(address) from None
+
+
 @contextmanager
 def telling_of_objects(what: str) -> Iterator[None]:
     """Turn what an object store says to a failed request into a StoreError.
@@ -86,6 +116,13 @@ def telling_of_objects(what: str) -> Iterator[None]:
         yield
     except BaseError as error:
         raise StoreError(
-            f"{what}: the object store does not answer as it should ({error}). "
+            f"{what}: the object store does not answer as it should ({_said(error)}). "
             "Check the network, the credentials and your permission to write there."
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """What an object store said, in one line, without how that looks to its library."""
+    text = " ".join(str(error).partition("\n\nDebug source:")[0].split())
+    answer = re.search(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", text)
+    return text if answer is None else ": ".join(answer.groups())

@@ -17,6 +17,7 @@ from soupxr.store.address import exclusive
 from soupxr.store.lookup import Store
 from soupxr.store.membership import clear_slot
 from soupxr.store.ondisk import abandoned, unfinished_neighbours
+from soupxr.store.replacement import Replacement
 from soupxr.store.zarrs import write
 
 __all__ = ["Reset", "free_abandoned", "remove_unfinished", "reset_trial", "withdraw_out_of_fold"]
@@ -39,7 +40,7 @@ class Reset:
         What takes its place; like no other, and vouches for what is whole and for nothing else.
     status : Status
         What the trial is marked as afterwards.
-    empty : sequence of {"probability", "ethogram", "error", "features"}
+    empty : sequence of {"probability", "ethogram", "error", "features", "replacement"}
         What is thrown away.
     """
 
@@ -71,6 +72,8 @@ def reset_trial(address: str, reset: Reset) -> bool:
     if "features" in reset.empty:
         for array in store.features(reset.mode).values():
             write(array, slot, array.fill_value)
+    if "replacement" in reset.empty:
+        Replacement(store, reset.mode, slot).clear()
     if reset.status != Status.COMPLETE:
         write(status, row, int(reset.status))
     return True

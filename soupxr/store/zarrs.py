@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +130,17 @@ def _array_at(address: str, path: str, stamped: Stamp | None) -> Array | None:
         return None
 
 
+def groups_below(group: zarr.Group, parent: str) -> list[str]:
+    """Names of the groups right below one of this name; none where it is not there."""
+    store = group.store
+    if isinstance(store, LocalStore):
+        # Zarr warns of folders that a process that died has not made groups yet.
+        folder = Path(store.root, group.path, parent)
+        return sorted(path.parent.name for path in folder.glob(f"*/{METADATA}"))
+    found = group.get(parent)
+    return sorted(found.group_keys()) if isinstance(found, zarr.Group) else []
+
+
 def make_array(group: zarr.Group, name: str, variable: Variable, sizes: Mapping[str, int]) -> None:
     """Make one array of the schema, empty."""
     attributes: dict[str, Any] = {"description": variable.about}
@@ -152,12 +164,27 @@ def write(array: Array, index: Any, values: Any) -> None:
     Raises
     ------
     StoreError
-        If the disk does not take it, or the array is not there any more.
+        If the disk does not take it, the array is not there any more, or what is in its place
+        cannot be read.
     """
     where = str(array.store_path)
     with telling_of_disk(where), telling_of_objects(where):
         _check_there(array)
-        array[index] = values
+        try:
+            array[index] = values
+        except DAMAGED:
+            # To write a part of a chunk is to read the rest of it: is it that which fails?
+            with telling_of_damage(where):
+                np.asarray(array[index])
+            raise
+
+
+def padded(array: Array, values: npt.NDArray[Any] | Sequence[Any]) -> npt.NDArray[Any]:
+    """A trial's full row (frame, behavior): a shorter one must leave no tail of a longer one."""
+    row = np.full(array.shape[-2:], array.fill_value, dtype=array.dtype)
+    if len(values):
+        row[: len(values)] = values
+    return row
 
 
 def resize(array: Array, shape: tuple[int, ...]) -> None:
@@ -211,7 +238,7 @@ def as_column(name: str, values: Sequence[Any]) -> npt.NDArray[Any]:
 
 def dims_of(array: Array) -> tuple[str, ...]:
     """Names of an array's dimensions."""
-    return tuple(str(name) for name in array.metadata.dimension_names)  # type: ignore[union-attr]
+    return tuple(str(name) for name in array.metadata.dimension_names or ())  # type: ignore[union-attr]
 
 
 def axis_of(array: Array, dim: str) -> int:

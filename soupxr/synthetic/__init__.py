@@ -10,3 +10,8 @@ from soupxr.synthetic.motion import OUTCOMES
 from soupxr.synthetic.trial import Trial, render_trial
 
 __all__ = ["OUTCOMES", "VIEWS", "Trial", "read_truth", "render_trial", "write_dataset"]
+
+
+def __dir__() -> list[str]:
+    # What Tab offers: no inner workings.
+    return __all__

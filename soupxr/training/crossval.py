@@ -33,6 +33,7 @@ from soupxr.training.features import ArrayReader
 from soupxr.training.gather import LabelledTrial, Material, open_clips
 from soupxr.training.recordings import Recording
 from soupxr.training.request import TrainingRequest
+from soupxr.training.runfolder import telling_of_disk
 from soupxr.training.split import Split, make_folds, make_split
 
 __all__ = ["Fold", "cross_validate_features", "cross_validate_sequence", "plan_folds"]
@@ -214,7 +215,8 @@ def _extract(
     assert found.normalization is not None
     engine = FeatureEngine(model, device, request.used_precision)
     preprocessing = Preprocessing(found.image_size, found.preprocessing, *found.normalization)
-    workplace.mkdir(parents=True, exist_ok=True)
+    with telling_of_disk(Path(request.folder)):
+        workplace.mkdir(parents=True, exist_ok=True)
     recordings = {}
     for number, clips in enumerate(open_clips(material, material.trials, preprocessing)):
         blocks = (
@@ -226,7 +228,8 @@ def _extract(
             for part in engine.extract(blocks, preprocessing)
         ]
         path = workplace / f"{number}.npy"
-        np.save(path, np.concatenate(parts))
+        with telling_of_disk(Path(request.folder)):
+            np.save(path, np.concatenate(parts))
         assert clips.labels is not None
         values: FloatArray = np.load(path, mmap_mode="r")
         recordings[clips.key] = Recording(clips.key, ArrayReader(values), clips.labels)

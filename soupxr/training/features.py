@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from soupxr.errors import ArgumentError, listed
+from soupxr.errors import ArgumentError, StoreError, listed
 from soupxr.inference.provenance import Record
 from soupxr.store import TrialResults
 from soupxr.training.gather import Material
@@ -35,14 +35,37 @@ class ArrayReader:
 
 
 class StoredReader:
-    """Features that are read from the store when they are needed."""
+    """Features that are read from the store when they are needed.
 
-    def __init__(self, results: TrialResults) -> None:
-        self.results = results
+    Parameters
+    ----------
+    key : str
+        Whose they are.
+    results : TrialResults
+        Of that trial.
+    record : Record
+        What vouches for them; it must not change while they are learnt from.
+    """
+
+    def __init__(self, key: str, results: TrialResults, record: Record) -> None:
+        self.key, self.results, self.record = key, results, record
 
     def read(self, start: int, stop: int) -> FloatArray:
-        """Frames ``[start, stop)``: spatial, then flow."""
+        """Frames ``[start, stop)``: spatial, then flow.
+
+        Raises
+        ------
+        StoreError
+            If the trial was removed since, or its features were made anew.
+        """
         stored = self.results.read_features(start, stop)
+        # Looked at after reading: what was cleared or replaced on the way is noticed.
+        self.results.check_there()
+        if Record.parse(self.results.provenance).features != self.record.features:
+            raise StoreError(
+                f"{self.key}: its features are made anew while they are learnt from. "
+                "Call train again, with resume=True, when that inference is done."
+            )
         return np.concatenate([stored["spatial"], stored["flow"]], axis=1)
 
 
@@ -83,7 +106,7 @@ def stored_recordings(material: Material, mode: str) -> tuple[dict[str, Recordin
     recordings = {}
     for trial in material.trials:
         assert trial.labels is not None
-        reader: Any = StoredReader(results[trial.key])
+        reader: Any = StoredReader(trial.key, results[trial.key], records[trial.key])
         if in_memory:
             reader = ArrayReader(reader.read(0, trial.trial.n_frames))
         recordings[trial.key] = Recording(trial.key, reader, trial.labels)

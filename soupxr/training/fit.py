@@ -16,7 +16,7 @@ from soupxr.errors import SoupWarning, TrainingError
 from soupxr.files import whole_file
 from soupxr.training._lightning import pytorch_lightning as pl
 from soupxr.training.curves import save_curves
-from soupxr.training.runfolder import RunFolder
+from soupxr.training.runfolder import RunFolder, telling_of_disk
 from soupxr.training.tasks import Task
 
 __all__ = ["Batches", "EpochData", "fit"]
@@ -201,12 +201,13 @@ class _Recorder(pl.Callback):
         """The last checkpoint, the best where it is one, then what resuming needs."""
         assert isinstance(task, Task)
         epoch = trainer.current_epoch
-        self.save(self.folder.last, epoch)
-        if task.is_best():
-            self.save(self.folder.best, epoch)
-        self.folder.write_history(task.history)
-        with whole_file(self.folder.resume_file) as path:
-            trainer.save_checkpoint(path)
+        with telling_of_disk(self.folder.path):
+            self.save(self.folder.last, epoch)
+            if task.is_best():
+                self.save(self.folder.best, epoch)
+            self.folder.write_history(task.history)
+            with whole_file(self.folder.resume_file) as path:
+                trainer.save_checkpoint(path)
 
     def draw(self, task: Task) -> None:
         """Draw the curves; a picture that cannot be drawn must not spoil a run."""

@@ -49,12 +49,13 @@ def train(ds: xr.Dataset, mode: str, request: TrainingRequest) -> Checkpoint:
     folder = RunFolder.open(request.folder, resume=request.resume)
     run = _Run(ds, get_mode(mode), request)
     split = Split.from_plain(folder.recorded_split) if folder.recorded_split else run.split()
-    if request.folds is not None:
-        folds = run.folds()
-        run.begin(folder, split)
-        run.cross_validate(folds)
-    found = run.train(folder, split)
-    run.register(found, folder)
+    folds = None if request.folds is None else run.folds()
+    with folder.taken():
+        if folds is not None:
+            run.begin(folder, split)
+            run.cross_validate(folds)
+        found = run.train(folder, split)
+        run.register(found, folder)
     return found
 
 

@@ -7,6 +7,7 @@
 ``run.json``    arguments, split, inputs, versions
 ``metrics.csv`` one row an epoch
 ``curves.png``  the same as a picture
+``.run.lock``   held by the process that trains; empty
 =============== ===========================================================================
 """
 
@@ -15,21 +16,26 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from soupxr.errors import ArgumentError, TrainingError, expected, listed
 from soupxr.files import is_unfinished, whole_file
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "telling_of_disk"]
 
 #: Arguments that may differ when a run is resumed.
 RELAXED = ("max_epochs", "device", "num_workers")
 #: What every ``run.json`` says.
 RECORDED = {"kind", "mode", "arguments", "split", "inputs", "started"}
+#: Of the process that trains in a folder; the file itself may stay there.
+LOCK = ".run.lock"
 
 
 class RunFolder:
@@ -73,7 +79,7 @@ class RunFolder:
             )
         there = list(path.iterdir()) if path.exists() else []
         # Killed before there was a record of it, a run leaves a piece of that.
-        if not facts and not all(map(is_unfinished, there)):
+        if not facts and not all(is_unfinished(file) or file.name == LOCK for file in there):
             raise ArgumentError(
                 expected("model_out", "a new or empty folder", str(model_out), "Choose another.")
             )
@@ -93,6 +99,44 @@ class RunFolder:
                 "file. Choose another folder."
             )
         return facts
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Be the one process that trains in this folder.
+
+        Raises
+        ------
+        ArgumentError
+            If another one does, or did since the folder was opened.
+        TrainingError
+            If nothing can be written there.
+        """
+        with telling_of_disk(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / LOCK, timeout=0, mode=0o666)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise self._busy("Another process is training in it.") from None
+            except NotImplementedError:  # a file system without locks: as good as it gets
+                pass
+        try:
+            if self._facts(self.path) != self.facts:
+                raise self._busy("Another process began or went on with a run in it meanwhile.")
+            yield
+        finally:
+            if not self.facts and os.listdir(self.path) == [LOCK]:
+                # Nothing was begun: what is not occupied should not look so.
+                with suppress(OSError):
+                    (self.path / LOCK).unlink()
+                    self.path.rmdir()
+            lock.release()
+
+    def _busy(self, why: str) -> ArgumentError:
+        remedy = f"{why} Wait until it is done, or choose another folder."
+        return ArgumentError(
+            expected("model_out", "a folder of this call's own", str(self.path), remedy)
+        )
 
     # ---------------------------------------------------------------- beginning
 
@@ -119,6 +163,8 @@ class RunFolder:
         ------
         ArgumentError
             If the run was begun with others; names each.
+        TrainingError
+            If it cannot be recorded.
         """
         wanted = json.loads(json.dumps(facts))
         if self.facts:
@@ -126,11 +172,12 @@ class RunFolder:
             wanted = self.facts | {"arguments": wanted["arguments"]}
         else:
             wanted |= {"started": _now(), "versions": _versions()}
-        self.facts = wanted | {"finished": None}
-        self.path.mkdir(parents=True, exist_ok=True)
-        for left in filter(is_unfinished, list(self.path.iterdir())):
-            left.unlink(missing_ok=True)
-        self._write_facts()
+        wanted |= {"finished": None}
+        with telling_of_disk(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            for left in filter(is_unfinished, list(self.path.iterdir())):
+                left.unlink(missing_ok=True)
+        self._write_facts(wanted)
 
     def _check_same(self, wanted: Mapping[str, Any]) -> None:
         differing = [
@@ -169,6 +216,7 @@ class RunFolder:
         """Write ``metrics.csv`` anew."""
         columns = list(dict.fromkeys(name for row in history for name in row))
         with (
+            telling_of_disk(self.path),
             whole_file(self.path / "metrics.csv") as path,
             path.open("w", newline="", encoding="utf-8") as file,
         ):
@@ -178,12 +226,31 @@ class RunFolder:
 
     def finish(self, stopped: str) -> None:
         """Record that the run is over, and why."""
-        self.facts |= {"finished": _now(), "stopped": stopped}
-        self._write_facts()
+        self._write_facts(self.facts | {"finished": _now(), "stopped": stopped})
 
-    def _write_facts(self) -> None:
-        with whole_file(self.path / "run.json") as path:
-            path.write_text(json.dumps(self.facts, indent=1), encoding="utf-8")
+    def _write_facts(self, facts: dict[str, Any]) -> None:
+        with telling_of_disk(self.path), whole_file(self.path / "run.json") as path:
+            path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        self.facts = facts
+
+
+@contextmanager
+def telling_of_disk(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says to who writes in a run's folder into a TrainingError.
+
+    Raises
+    ------
+    TrainingError
+        In place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: cannot be written ({error}). Check the disk's free space and your "
+            "permission to write there; the same call with resume=True goes on after the last "
+            "whole epoch."
+        ) from error
 
 
 def _now() -> str:

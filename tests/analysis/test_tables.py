@@ -35,6 +35,27 @@ def test_bouts_of_trials(trials):
     assert table.duration_s.tolist() == [0.2, 0.1, 0.2, 0.1]
 
 
+def test_bouts_of_a_store_tell_what_made_them(trials, store, tmp_path):
+    ds = store(trials(M1_S1_3={"grab": ".##..#"}, M2_S1_3={"grab": "##"}))
+    told = ds.soup.bouts(annotator="Ana").attrs["provenance"]
+    ours = ethogram_to_bouts(ds, annotator="Ana").attrs["provenance"]
+    assert ours | {"exported": told["exported"]} == told
+    assert (ours["annotator"], ours["n_trials"]) == ("Ana", 2)
+    one = ds.sel(animal="M2", annotator="Ana")[["annotation"]]
+    assert ethogram_to_bouts(one).attrs["provenance"]["n_trials"] == 1
+    cube = ds.unstack("trial").sel(animal="M1", session="S1")
+    assert ethogram_to_bouts(cube, annotator="Ana").attrs["provenance"]["n_trials"] == 1
+    # Where nobody can tell, there are bouts all the same.
+    moved = ds.load().assign_attrs(soupxr_store=str(tmp_path / "gone.zarr"))
+    alone = ds.copy()
+    alone.attrs.clear()
+    for other in (moved, alone):
+        table = ethogram_to_bouts(other, annotator="Ana")
+        assert len(table) == 3
+        assert table.attrs == {}
+    assert ethogram_to_bouts(ds.annotation.sel(annotator="Ana")).attrs == {}
+
+
 def test_an_unlabelled_frame_parts_a_bout_and_can_be_listed(trial):
     labels = trial(grab="##?#.")
     assert rows(ethogram_to_bouts(labels), "start", "stop") == [(0, 2), (3, 4)]
@@ -184,3 +205,15 @@ def test_results_that_are_not_committed_are_unlabelled(trials):
     labels = trials(M1_S1_1={"grab": "##"}, M1_S1_2={"grab": "##"})
     ds = xr.Dataset({"ethogram": labels, "status": ("trial", np.array([2, 1], np.int8))})
     assert ethogram_to_bouts(ds).trial_id.tolist() == [1]
+
+
+@pytest.mark.parametrize("without", ["frame", "behavior"])
+def test_ethograms_of_nothing_are_of_nothing(without):
+    like = xr.DataArray(
+        np.zeros((2, 5, 2), np.int8),
+        dims=("trial", "frame", "behavior"),
+        coords={"trial": ["a", "b"], "behavior": ["lift", "grab"]},
+        name="ethogram",
+    ).isel({without: slice(0, 0)})
+    none = pd.DataFrame({"trial": [], "behavior": [], "start": [], "stop": []})
+    assert bouts_to_ethogram(none, like=like).shape == like.shape

@@ -48,12 +48,47 @@ def test_bouts_go_out_and_come_in_as_they_were(soupxr, ds, store, tmp_path):
 
 @pytest.mark.parametrize("form", ["bouts", "frames"])
 def test_provenance_goes_along_with_a_table(soupxr, store, tmp_path, form):
-    soupxr("export", form, store, tmp_path / "t.csv", "--mode", "fast")
+    said = soupxr("export", form, store, tmp_path / "t.csv", "--mode", "fast").output
+    assert said == f"{tmp_path / 't.csv'} is written.\n"
     record = json.loads((tmp_path / "t.csv.provenance.json").read_text("utf-8"))
     assert (record["labels"], record["mode"], record["form"]) == ("ethogram", "fast", form)
     assert record["trials"]
-    soupxr("export", form, store, "-", "--mode", "fast")
-    assert len(list(tmp_path.glob("*.provenance.json"))) == 1
+    n_files = len(list(tmp_path.iterdir()))
+    on_screen = ("export", form, store, "-", "--mode", "fast")
+    said = soupxr(*on_screen).output
+    assert len(list(tmp_path.iterdir())) == n_files
+    origin = tmp_path / "origin.json"
+    assert soupxr(*on_screen, "--provenance", origin).output == said
+    again = json.loads(origin.read_text("utf-8"))
+    assert again | {"exported": record["exported"]} == record
+
+
+@pytest.mark.parametrize("form", ["bouts", "frames"])
+def test_provenance_is_not_replaced_unasked(soupxr, store, tmp_path, form):
+    origin, beside = tmp_path / "origin.json", tmp_path / "t.csv.provenance.json"
+    for path in (origin, beside):
+        path.write_text("mine")
+    on_screen = ("export", form, store, "-", "--mode", "fast", "--provenance", origin)
+    into_file = ("export", form, store, tmp_path / "t.csv", "--mode", "fast")
+    said = soupxr(*on_screen, code=2).output
+    assert said.startswith("soupxr: --provenance: expected a new file")
+    assert "--overwrite" in said
+    assert "t.csv.provenance.json" in soupxr(*into_file, code=2).output
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.json")} == {
+        "origin.json": "mine",
+        "t.csv.provenance.json": "mine",
+    }
+    assert not (tmp_path / "t.csv").exists()
+    for arguments, path in ((on_screen, origin), (into_file, beside)):
+        soupxr(*arguments, "--overwrite")
+        assert json.loads(path.read_text("utf-8"))["form"] == form
+
+
+def test_a_file_has_its_provenance_beside_it_and_nowhere_else(soupxr, store, tmp_path):
+    there = ("--provenance", tmp_path / "origin.json")
+    said = soupxr("export", "bouts", store, tmp_path / "t.csv", "--mode", "fast", *there, code=2)
+    assert "t.csv.provenance.json" in said.output
+    assert not (tmp_path / "t.csv").exists()
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", ","])
@@ -61,7 +96,8 @@ def test_a_table_of_seconds_and_other_columns(soupxr, store, delimiter):
     rows = ["\ufeffanimal,session,trial_id,behavior,start,stop,remark", "M1,S1,1,grab,0.10,0.25,x"]
     text = "\n".join(rows).replace(",", delimiter)
     options = ("--annotator", "Eva", "--unit", "second", "--rest", "unlabelled")
-    soupxr("import", "labels", store, "-", *options, input=text.removeprefix("\ufeff"))
+    said = soupxr("import", "labels", store, "-", *options, input=text.removeprefix("\ufeff"))
+    assert "left  column 'remark'\n" in said.output
     grab = sx.open(store).annotation.sel(annotator="Eva", behavior="grab")
     grab = grab.sel(animal="M1", session="S1", trial_id=1)
     assert np.flatnonzero(grab == 1).tolist() == list(range(10, 25))
@@ -149,3 +185,53 @@ def test_whose_has_to_be_said_and_there(soupxr, store, tmp_path):
     soupxr("export", "frames", store, file, "--annotator", "Ben", code=2)
     soupxr("export", "frames", store, file, "--annotator", "Ana", "--probability", code=2)
     assert not file.exists()
+
+
+def test_what_an_export_says_is_unlabelled_is_not_taken_for_absent(soupxr, ds, store, tmp_path):
+    text = "animal,session,trial_id,behavior,start,stop\n007,NA,1,lift,1,3\n"
+    (tmp_path / "half.csv").write_text(text)
+    soupxr(
+        "import",
+        "labels",
+        store,
+        tmp_path / "half.csv",
+        "--annotator",
+        "Half",
+        "--rest",
+        "unlabelled",
+    )
+    out = tmp_path / "out.csv"
+    soupxr("export", "bouts", store, out, "--annotator", "Half")
+    said = soupxr("import", "labels", store, out, "--annotator", "Back", code=2).output
+    assert "some frames are unlabelled" in said
+    assert "soupxr import table STORE" in said
+    assert "Back" not in sx.open(store).annotator
+    said = soupxr("import", "table", store, out, "--annotator", "Back", "--unit", "frame").output
+    assert "are unlabelled, as the provenance of out.csv says" in said
+    labels = sx.open(store).annotation
+    np.testing.assert_array_equal(labels.sel(annotator="Back"), labels.sel(annotator="Half"))
+
+
+def test_a_table_of_any_encoding_is_read_and_rows_are_those_of_an_editor(soupxr, store, tmp_path):
+    head = "animal;session;trial_id;behavior;start;stop\r\n"
+    table = tmp_path / "excel.csv"
+    for encoding in ("utf-8-sig", "utf-16", "cp1252"):
+        table.write_bytes((head + "\r\n007;S1;1;gr\xe4b;2;5\r\n").encode(encoding))
+        said = soupxr("import", "labels", store, table, "--annotator", "Ana", code=2).output
+        assert "'gr\xe4b': expected one of" in said
+        assert "row 3" in said
+    table.write_text(head + "007;S1;1;grab;2;5;9\r\n")
+    said = soupxr("import", "labels", store, table, "--annotator", "Ana", code=2).output
+    assert "expected 6 cells, as in the header, but got '7 in row 2" in said
+    said = soupxr(
+        "import", "labels", store, tmp_path / "x.xlsx", "--annotator", "Ana", code=2
+    ).output
+    assert "x.xlsx" in said
+
+
+def test_bouts_are_not_written_as_text_into_a_workbook(soupxr, store, tmp_path):
+    said = soupxr("export", "bouts", store, tmp_path / "b.xlsx", "--mode", "fast", code=2).output
+    assert "soupxr export excel writes workbooks" in said
+    assert not (tmp_path / "b.xlsx").exists()
+    soupxr("export", "bouts", store, tmp_path / "b.tsv", "--mode", "fast")
+    assert (tmp_path / "b.tsv").read_text().startswith("animal\tsession\t")

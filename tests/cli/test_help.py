@@ -74,6 +74,7 @@ def test_examples_can_be_typed(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in ("reach.zarr", "videos", "my_project_deepethogram"):
         (tmp_path / folder).mkdir()
+    (tmp_path / "reach.zarr/zarr.json").touch()
     for file in FILES:
         (tmp_path / file).touch()
     ran = []

@@ -75,7 +75,7 @@ def test_ls_tells_why_trials_failed(soupxr, store):
 def test_ls_of_no_store(soupxr, tmp_path):
     assert "soupxr create" in soupxr("ls", tmp_path / "x.zarr", code=2).output
     (tmp_path / "x.zarr").mkdir()
-    assert "expected a soupxr store" in soupxr("ls", tmp_path / "x.zarr", code=1).output
+    assert "is a folder, but no store" in soupxr("ls", tmp_path / "x.zarr", code=2).output
 
 
 @settings(deadline=None)

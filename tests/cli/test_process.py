@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 import soupxr as sx
@@ -157,6 +158,76 @@ def answer(command, text):
     return process.wait(), said.decode()
 
 
+#: Workers come to no end with all trials but one.
+ENDLESS = """
+def dask_setup(worker):
+    import time
+    from soupxr.inference.trial import _Work
+    run = _Work.run
+    def run_or_stay(work):
+        if work.key != "M1/S1/1":
+            time.sleep(3600)
+        run(work)
+    _Work.run = run_or_stay
+"""
+
+
+def press_ctrl_c(command, when):
+    """Run a command at a terminal and press Ctrl+C once; also what was said from then on."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    said, before = b"", None
+    # Reading is an error once the terminal's other end is closed by all that write there.
+    with contextlib.suppress(OSError):
+        while True:
+            if select.select([ours], [], [], 0.1)[0]:
+                said += os.read(ours, 1024)
+            if before is None and when(process):
+                before = len(said)
+                os.write(ours, b"\x03")
+    os.close(ours)
+    return process.wait(), said.decode(), said[before:].decode()
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_ctrl_c_in_infer_ends_worker_processes_quietly(store, models, tmp_path, monkeypatch):
+    """The terminal sends it to them, too. Two are in the middle of a trial."""
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", ENDLESS)
+    leases, log, processes = tmp_path / "reach.zarr" / "leases", tmp_path / "run.jsonl", []
+
+    def one_is_done_and_two_are_busy(process):
+        if not log.exists() or '"trial"' not in log.read_text():
+            return False
+        processes[:] = psutil.Process(process.pid).children(recursive=True)
+        return len(list(leases.glob("[0-9a-f]*"))) == 2
+
+    options = [
+        part
+        for name, path in models().items()
+        for part in (f"--{name.removesuffix('_in').replace('_', '-')}", str(path))
+    ]
+    command = [sys.executable, "-c", RUN.format(before=AT_TERMINAL), "infer", store, *options]
+    code, said, after = press_ctrl_c(
+        [*command, "--workers", "2", "--log", str(log)], one_is_done_and_two_are_busy
+    )
+    assert code == 130, said
+    assert "Traceback" not in said
+    assert "Stopped. Every trial that was finished is in the store" in after
+    assert " - distributed" not in after
+    assert len(processes) >= 2
+    _, left = psutil.wait_procs(processes, timeout=60)
+    assert not left
+    ds = sx.open(store)
+    assert sorted(ds.soup.trials.fast) == ["complete", "none", "none"]
+    # They do not count as dead, of which three give a trial up.
+    assert not list(leases.glob("[0-9a-f]*"))
+
+
 def test_removing_is_asked_about(store):
     command = [sys.executable, "-c", RUN.format(before=AT_TERMINAL), "remove", store, "M1"]
     code, said = answer(command, "n\n")
@@ -189,7 +260,6 @@ def test_commands_that_need_no_networks_import_none(store, lab, tmp_path):
         ("add", store, "M3"),
         ("ls", store),
         ("check", store),
-        ("infer", store, "--dry-run"),
         ("remove", store, "M3", "--yes"),
     ):
         ended = run(*arguments, before=IMPORTED)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 from results import annotate, labels, probabilities, put_result
 
 import soupxr as sx
 from soupxr.accessor import SoupAccessor
+from soupxr.cli import run
 from soupxr.dataset import store_of
 from soupxr.stages import FeatureExtractor, FlowGenerator, SequenceModel
 from soupxr.store import TrialResults
@@ -157,6 +160,65 @@ def test_a_dry_run_of_infer_counts_and_writes_nothing(soupxr, ds, store, fingerp
     assert fingerprint(store) == before
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("only", [(), ("--only", "features"), ("--only", "sequence")])
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_a_dry_run_takes_the_trials_that_infer_takes(
+    soupxr, ds, store, model_options, tmp_path, only, overwrite
+):
+    """A complete one, one with features alone, and one that failed."""
+    flow, feature, sequence = (model_options[i : i + 2] for i in range(0, 6, 2))
+    chosen = {"features": (*flow, *feature), "sequence": sequence}
+    options = chosen[only[1]] if only else model_options
+    soupxr("infer", store, "--animal", "M1", "--trial", "1", *model_options)
+    features = ("--only", "features", *chosen["features"])
+    soupxr("infer", store, "--animal", "M1", "--trial", "2", *features)
+    TrialResults(store_of(ds), "fast", KEYS[2]).fail("why")
+    said = soupxr("infer", store, *only, *options, *overwrite, "--dry-run").output
+    log = tmp_path / "run.jsonl"
+    n_failed = int(only == ("--only", "sequence"))  # the last one has no features
+    soupxr("infer", store, *only, *options, *overwrite, "--log", log, code=n_failed)
+    start, *_ = map(json.loads, log.read_text().splitlines())
+    assert f"Would infer {start['trials']} of 3 trial(s)" in said
+    assert 0 < start["trials"] <= 3
+    for option, path in zip(options[::2], options[1::2], strict=True):
+        if option != "--flow-model":  # the same as inside the feature extractor
+            assert str(path) in said
+
+
+def test_a_dry_run_tells_what_is_wrong_with_checkpoints(soupxr, ds, store, model_options, tmp_path):
+    text = tmp_path / "thesis.docx"
+    text.write_text("no weights")
+    said = soupxr("infer", store, *model_options[:-1], text, "--dry-run", code=1).output
+    assert "thesis.docx" in said
+    assert (
+        "of mode"
+        in soupxr("infer", store, *model_options, "-m", "slow", "--dry-run", code=1).output
+    )
+
+
+def test_a_dry_run_fetches_nothing(soupxr, store, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOUPXR_CACHE", str(tmp_path / "cache"))
+    said = soupxr("infer", store, "--dry-run").output
+    assert "feature extractor: the published model of the trials' experiment, to be fetched" in said
+    assert "Would infer 3 of 3 trial(s)" in said
+    said = soupxr("infer", store, "--dry-run", "--only", "features").output
+    assert "Would infer at most 3 of 3 trial(s)" in said
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_dry_run_names_what_is_given_beside_what_is_to_be_fetched(
+    soupxr, store, models, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("SOUPXR_CACHE", str(tmp_path / "cache"))
+    own = models()["sequence_model_in"]
+    said = soupxr("infer", store, "--sequence-model", own, "--dry-run").output
+    assert "feature extractor: the published model" in said
+    assert f"sequence: {own}" in said
+    wrong = soupxr("infer", store, "--threshold", "nosuch=0.4", "--dry-run", code=2).output
+    assert "nosuch" in wrong
+
+
 def test_a_store_without_trials_is_told(soupxr, new_store, tmp_path):
     new_store(name="empty.zarr")
     assert "soupxr add" in soupxr("infer", tmp_path / "empty.zarr").output
@@ -188,9 +250,7 @@ def clients(monkeypatch):
         made.append(Client(*arguments, **options))
         return made[-1]
 
-    cluster = ModuleType("soupxr.inference.cluster")
-    cluster.local_client = make
-    monkeypatch.setitem(sys.modules, "soupxr.inference.cluster", cluster)
+    monkeypatch.setattr(sx, "local_client", make)
     monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=make))
     return made
 
@@ -201,7 +261,7 @@ def clients(monkeypatch):
         (["--workers", "4"], (), {"workers": 4, "gpus": None}),
         (["--gpus", "all"], (), {"workers": None, "gpus": "all"}),
         (["--gpus", "0,2", "--workers", "2"], (), {"workers": 2, "gpus": [0, 2]}),
-        (["--scheduler", "tcp://node:8786"], ("tcp://node:8786",), {}),
+        (["--scheduler", "tcp://node:8786"], ("tcp://node:8786",), {"timeout": run.CONNECT_S}),
     ],
 )
 def test_work_is_shared_as_asked(soupxr, store, clients, monkeypatch, typed, arguments, options):
@@ -227,7 +287,28 @@ def test_no_processes_are_started_in_a_dry_run_or_unasked(soupxr, store, clients
 def test_what_is_not_installed_is_told(soupxr, store, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     said = soupxr("infer", store, "--scheduler", "tcp://node:8786", code=1).output
-    assert "pip install 'soupxr[distributed]'" in said
+    assert "pip install distributed" in said
+
+
+def test_a_scheduler_that_is_not_there_is_wrong_use(soupxr, store, calls, monkeypatch):
+    pytest.importorskip("distributed")
+    seen = calls(SoupAccessor, "infer")
+    monkeypatch.setattr(run, "CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    for typed in (address, "node", "carrier-pigeon://node:8786"):
+        said = soupxr("infer", store, "--scheduler", typed, code=2).output
+        assert "--scheduler: expected the address of a dask scheduler that runs" in said
+        assert f"but got '{typed}'" in said
+        assert "Start it with dask scheduler" in said
+    assert not seen
+
+
+def test_gpus_of_a_machine_that_has_none_are_wrong_use(soupxr, store, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    said = soupxr("infer", store, "--gpus", "all", code=2).output
+    assert "gpus: this machine has no CUDA GPU that torch can use. Leave it out" in said
 
 
 # ---------------------------------------------------------------- train

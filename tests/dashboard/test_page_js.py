@@ -333,7 +333,7 @@ def browser():
 def front(browser):
     """A page that asked nothing of anybody and never complained."""
     page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     front = Front(page)
     yield front
     page.close()
@@ -1088,6 +1088,9 @@ def test_in_a_review_next_goes_to_the_next_stretch(front):
     front.say(type="review", done=0.25, text="5 of 20 stretches")
     front.get("review").filter(has_text="5 of 20 stretches").wait_for()
     assert front.get("review").get_attribute("aria-valuenow") == "25"
+    front.say(type="review", done=1, text="100% of frames, 100% of doubt reviewed")
+    front.get("review").filter(has_text="doubt reviewed").wait_for()
+    assert front.get("review").evaluate("(bar) => bar.scrollWidth <= bar.clientWidth")
 
 
 def test_ten_thousand_trials_stay_quick(front):

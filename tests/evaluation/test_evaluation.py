@@ -226,7 +226,7 @@ def test_nothing_unseen_says_what_to_do(ds, probability):
 
 
 def test_every_lack_has_its_own_words(new_store, ds, truth, probability):
-    with pytest.raises(ArgumentError, match=r"complete in mode fast.*infer\('fast'\) first"):
+    with pytest.raises(ArgumentError, match=r"complete in mode fast.*infer\(mode='fast'\) first"):
         ds.soup.evaluate("fast")
     with pytest.raises(ArgumentError, match=r"out-of-fold probabilities.*folds=5"):
         ds.soup.evaluate("fast", on="out-of-fold")

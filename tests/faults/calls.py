@@ -6,9 +6,13 @@ The folder holds ``reach.zarr`` and ``videos``. Each call can be made again afte
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from results import labels, probabilities, put_result
 
 import soupxr as sx
@@ -54,6 +58,39 @@ def furnish(folder: Path) -> None:
     for name, seed in (("Ana", 0), ("Ben", 1)):
         masks = {key: labelled(key, seed) for key in KEYS[:3]}
         write_annotations(address_of(folder), name, masks)
+
+
+#: Trials that an import brings, and their frames.
+BROUGHT, SHORT = ("M3/S1/1", "M3/S1/2"), 30
+
+
+def furnish_import(folder: Path, film: Callable[..., Path]) -> None:
+    """A dataframe of animal-soup of an old trial and two new ones, and all that it names."""
+    from written import animal_soup
+
+    rows: dict[str, list[Any]] = defaultdict(list)
+    old = KEYS[0]
+    for seed, key in enumerate((old, *BROUGHT)):
+        animal, session, trial_id = key.split("/")
+        place = folder / "videos" / animal / session
+        place.mkdir(parents=True, exist_ok=True)
+        videos = {view: f"reach_{view[0]}_v{int(trial_id):03d}.mp4" for view in ("side", "front")}
+        for name in videos.values():
+            # Videos of trials that are there are not looked into.
+            (place / name).touch() if key == old else film(place / name, n_frames=SHORT)
+        n_frames = LONG if key == old else SHORT
+        rows["animal_id"].append(animal)
+        rows["session_id"].append(session)
+        rows["trial_id"].append(int(trial_id))
+        rows["vid_paths"].append({v: f"{animal}/{session}/{name}" for v, name in videos.items()})
+        rows["output_path"].append(f"{animal}/{session}/outputs.h5")
+        rows["cleaned_ethograms"].append(labelled(key, 20, n_frames).T.astype(np.int64))
+        background = np.zeros((n_frames, 1), np.float32)
+        probability = probabilities(labelled(key, 21, n_frames), seed)
+        result = np.hstack([background, probability]), labelled(key, 22, n_frames).T
+        if key != BROUGHT[1]:
+            animal_soup.put_outputs(place, {int(trial_id): {"fast": result, "slow": result}})
+    animal_soup.save(pd.DataFrame(rows), folder / "df.hdf")
 
 
 def write_result(folder: Path, key: str, model: str, seed: int) -> None:
@@ -119,6 +156,14 @@ def infer_anew(folder: Path) -> None:
             != 2
         ):
             write_result(folder, key, NEW_MODEL, seed)
+
+
+def import_others(folder: Path, files: Path | None = None) -> None:
+    """New trials, and results and labels over old ones: what ``furnish_import`` has put there."""
+    dataframe = (files or folder) / "df.hdf"
+    with sx.set_options(data_root=dataframe.with_name("videos")):
+        ds = sx.open(address_of(folder))
+        sx.io.animal_soup.read(ds, dataframe, annotator="Ana", overwrite=True)
 
 
 CALLS = {

@@ -68,12 +68,12 @@ def without_networks() -> None:
     trial.class_probabilities = _probabilities
 
 
-def outcomes(folder: Path) -> list[Outcome]:
+def outcomes(folder: Path, *, redo: bool = False) -> list[Outcome]:
     """Work on every trial, as a worker does."""
     without_networks()
     tasks: list[Task] = pickle.loads((folder / "tasks.pickle").read_bytes())
     place = {"address": str(folder / "reach.zarr"), "data_root": str(folder / "videos")}
-    return [process(replace(task, **place, redo=False)) for task in tasks]
+    return [process(replace(task, **place, redo=redo)) for task in tasks]
 
 
 def infer_quickly(folder: Path) -> None:

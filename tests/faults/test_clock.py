@@ -12,6 +12,7 @@ import pytest
 from faults import calls
 from faults.checker import assert_equal, holdings
 
+import soupxr as sx
 from soupxr.inference.deferred import Deferred
 from soupxr.store import Store, add_trials, fitted_decision, leases, write_annotations
 from soupxr.store.leases import Held, Lease, take
@@ -57,6 +58,29 @@ def test_all_calls_do_what_they_do(furnished, lab_of_four, tmp_path, a_year_ago)
     assert decision.fitted < long_ago.isoformat(), "the clock was not set back"
 
 
+@pytest.mark.parametrize("redo", [False, True])
+def test_a_run_does_what_it_does(redo, film, models, tmp_path, monkeypatch, a_year_ago):
+    from faults import inferring
+
+    for name in ("_engine", "_sequence_model", "class_probabilities"):
+        monkeypatch.setattr(f"soupxr.inference.trial.{name}", None)
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        inferring.make_lab(folder, film)
+        inferring.keep_tasks(folder, models())
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: time.time_ns() / 1e9)
+        inferring.infer_quickly(other)
+        if redo:
+            inferring.infer_quickly(one)
+    before = sx.open(one / "reach.zarr").provenance.sel(mode="fast").values.tolist()
+    make_older(one)
+    assert [outcome.error for outcome in inferring.outcomes(one, redo=redo)] == [None, None]
+    make_older(one)
+    assert_equal(holdings(one / "reach.zarr"), holdings(other / "reach.zarr"))
+    assert before != sx.open(one / "reach.zarr").provenance.sel(mode="fast").values.tolist()
+
+
 def test_what_is_newer_is_seen_although_it_looks_older(lab_of_four):
     """What was read before is not taken for what is there now."""
     address, key = calls.address_of(lab_of_four), calls.KEYS[3]
@@ -83,7 +107,8 @@ def test_a_lease_asks_no_clock(tmp_path, monkeypatch):
             assert isinstance(held, Held)
             assert held.text == before
         lease.check()
-    assert isinstance(take(address, "fast of M1/S1/1"), Lease)
+    with take(address, "fast of M1/S1/1") as again:
+        assert isinstance(again, Lease)
 
 
 def test_who_waits_for_a_trial_asks_no_clock(monkeypatch):

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,35 @@ def test_a_full_disk(call, furnished, small_disk, tmp_path):
     assert_equal(read(folder), after)
 
 
+def test_a_full_disk_undoes_an_import(importable, small_disk, tmp_path):
+    """No new trial and no label stays; a result that was just being replaced may be the new one."""
+    folder, whole = small_disk / "lab", tmp_path / "whole"
+    for place in (folder, whole):  # the files that are read have no room there
+        shutil.copytree(importable / "reach.zarr", place / "reach.zarr")
+    calls.import_others(whole, importable)
+    before, after = read(folder), read(whole)
+    refused = 0
+    for leave in (0, 24 * KIB, 60 * KIB, 80 * KIB, 100 * KIB):
+        ballast = fill(small_disk, leave)
+        try:
+            calls.import_others(folder, importable)
+        except sx.SoupError as told:
+            refused += 1
+            assert_told(told, "No space left on device")
+        else:
+            break  # there was room enough
+        finally:
+            ballast.unlink()
+        found, old = read(folder), replace(before, results={})
+        assert (found.trials, found.annotators) == (before.trials, before.annotators)
+        assert_nothing_lost(replace(found, results={}), old, old)
+        assert set(found.results) == set(before.results)
+        assert_nothing_lost(found, before, after)
+    assert refused > 2
+    calls.import_others(folder, importable)
+    assert_equal(read(folder), after)
+
+
 def test_a_full_disk_under_a_run(film, models, small_disk, tmp_path, monkeypatch):
     monkeypatch.setattr("soupxr.inference.trial._engine", None)
     monkeypatch.setattr("soupxr.inference.trial._sequence_model", None)
@@ -90,7 +120,18 @@ def test_a_full_disk_under_a_run(film, models, small_disk, tmp_path, monkeypatch
     assert len(found.results) == sum(outcome.error is None for outcome in first)
     ballast.unlink()
     assert [outcome.error for outcome in inferring.outcomes(folder)] == [None, None]
-    assert len(holdings(folder / "reach.zarr").results) == 2
+    before = holdings(folder / "reach.zarr")
+    assert len(before.results) == 2
+    told = []
+    for leave in (0, 4 * KIB, 8 * KIB, 16 * KIB):
+        ballast = fill(small_disk, leave)
+        told += [outcome.error or "" for outcome in inferring.outcomes(folder, redo=True)]
+        ballast.unlink()
+        # Results that were to be replaced stay.
+        assert_nothing_lost(holdings(folder / "reach.zarr"), before, before)
+    assert sum("No space left on device" in error for error in told) > 1
+    assert [outcome.error for outcome in inferring.outcomes(folder, redo=True)] == [None, None]
+    assert_equal(holdings(folder / "reach.zarr"), before)
 
 
 # ------------------------------------------------------------------ permission
@@ -127,6 +168,31 @@ def test_permission_is_lost(call, spared, everybodys):
         with pytest.raises((sx.SoupError, Warning), match="Permission denied"):
             calls.CALLS[call](everybodys)
         assert_equal(read(everybodys), before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
+@pytest.mark.parametrize("is_done", [False, True], ids=["none", "done"])
+def test_permission_is_lost_under_a_run(is_done, film, models, monkeypatch):
+    for name in ("_engine", "_sequence_model", "class_probabilities"):
+        monkeypatch.setattr(f"soupxr.inference.trial.{name}", None)
+    place = Path(tempfile.mkdtemp())
+    folder = place / "lab"
+    inferring.make_lab(folder, film)
+    inferring.keep_tasks(folder, models())
+    if is_done:
+        inferring.infer_quickly(folder)
+    before = read(folder)
+    place.chmod(0o755)
+    shut(folder, "")
+    with somebody():
+        told = [outcome.error for outcome in inferring.outcomes(folder, redo=True)]
+        assert_equal(read(folder), before)
+    assert all(error and "Permission denied" in error for error in told), told
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o777)
+    assert [outcome.error for outcome in inferring.outcomes(folder, redo=True)] == [None, None]
+    assert len(read(folder).results) == 2
+    shutil.rmtree(place)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")

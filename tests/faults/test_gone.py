@@ -17,6 +17,8 @@ from soupxr.inference import trial
 from soupxr.store import zarrs
 
 VIDEO = Path("M1/S1/reach_side_v001.mp4")
+#: Frames of a film that takes longer than its first block.
+LONG = 400
 
 
 @pytest.fixture
@@ -124,6 +126,30 @@ def test_a_video_that_is_deleted_while_it_is_read(lab, monkeypatch):
     found = holdings(lab / "reach.zarr")
     assert len(found.results) == told.count(None)
     assert all("no file of that name" in error for error in told if error)
+
+
+@pytest.mark.parametrize("becomes", ["cut short", "another", "nothing"])
+def test_a_video_whose_file_is_written_over_while_it_is_read(becomes, lab, film, monkeypatch):
+    """What was seen of it by then cannot be told from the rest: the trial fails."""
+    path = lab / "videos" / VIDEO
+    film(path, n_frames=LONG, height=128, width=192)
+    sx.open(lab / "reach.zarr").soup.remove_item("M1", "S1", 1).soup.add_item("M1", "S1", 1)
+    data = path.read_bytes()
+    other = others(film, path, n_frames=LONG, height=128, width=192).read_bytes()
+    new = {"cut short": data[: len(data) // 2], "another": other, "nothing": b""}[becomes]
+
+    def write_over() -> None:
+        if path.read_bytes() == data:
+            path.write_bytes(new)  # in its place: it is the same file
+
+    with monkeypatch.context() as patch:
+        at_the_first_block(patch, write_over)
+        told = {outcome.key: outcome.error for outcome in inferring.outcomes(lab)}
+    assert told.pop("M1/S1/1") is not None
+    assert set(told.values()) == {None}
+    path.write_bytes(data)
+    assert {outcome.error for outcome in inferring.outcomes(lab)} == {None}
+    assert len(holdings(lab / "reach.zarr").results) == 2
 
 
 @pytest.mark.parametrize("left", [0, 100, 0.5, 0.9])

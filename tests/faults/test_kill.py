@@ -25,6 +25,7 @@ POINTS = {
     "annotate_anew": (8, 24),
     "annotate_over": (6, 14),
     "thresholds": (8, 34),
+    "import_others": (2, 18),
 }
 CASES = [pytest.param(call, few, SEED) for call, (few, _) in POINTS.items()] + [
     pytest.param(call, many, SEED + 1, marks=pytest.mark.thorough)
@@ -38,12 +39,13 @@ def read(folder: Path) -> Holdings:
 
 
 @pytest.mark.parametrize(("call", "n_points", "seed"), CASES)
-def test_killed_anywhere(call, n_points, seed, furnished, tmp_path):
-    template = furnished
+def test_killed_anywhere(call, n_points, seed, request, tmp_path):
+    is_import = call == "import_others"
+    template = request.getfixturevalue("importable" if is_import else "furnished")
     if call == "create":
         template = tmp_path / "empty"
         (template / "videos").mkdir(parents=True)
-    act = calls.CALLS[call]
+    act = getattr(calls, call)
     whole = Path(shutil.copytree(template, tmp_path / "whole"))
     counts = rehearse(whole, act, whole)
     before, after = read(template), read(whole)

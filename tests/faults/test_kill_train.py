@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 import training_runs as runs
 from faults.killing import draw_points, rehearse, run_and_kill
+from faults.learning import assert_readable, train
 
 import soupxr as sx
 from soupxr.dataset import store_of
-from soupxr.models import checkpoint
 from soupxr.store import models
 from soupxr.training.runfolder import RunFolder
 
@@ -21,55 +20,38 @@ pytestmark = pytest.mark.timeout(3600)  # many processes, one after the other
 SEED = 20261126
 
 
-def train(folder: Path, resume: bool = False) -> None:
-    """The smallest run there is, of two epochs."""
-    import torch
-
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        runs.spare_curves(patch)
-        ds = sx.open(folder / "reach.zarr")
-        runs.train_sequence(
-            ds, folder / "run", max_epochs=2, training_steps=1, validation_steps=1, resume=resume
-        )
-
-
-@pytest.fixture(scope="session")
-def untrained(tmp_path_factory, film) -> Path:
-    """Labelled trials with features."""
-    folder = tmp_path_factory.mktemp("untrained") / "lab"
-    keys = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
-    with sx.set_options(progress=False):
-        runs.put_features(runs.label_all(runs.make_store(folder, film, keys), keys), keys=keys)
+@pytest.fixture
+def template(stage, untrained, tmp_path):
+    """What a run of this stage begins with."""
+    if stage != "features":
+        return untrained
+    folder = Path(shutil.copytree(untrained, tmp_path / "template"))
+    train(folder, stage="flow", out="flow")
     return folder
 
 
-def assert_readable(folder: Path) -> None:
-    """Every checkpoint of a run is whole, and the store knows a model only if it is there."""
-    for name in ("best.ckpt", "last.ckpt"):
-        if (folder / "run" / name).exists():
-            checkpoint.read(folder / "run" / name)
-    if (folder / "run" / "run.json").exists():
-        json.loads((folder / "run" / "run.json").read_text())
-    for known in models(store_of(sx.open(folder / "reach.zarr"))):
-        assert checkpoint.read(known.path).sha256 == known.sha256
-
-
 @pytest.mark.parametrize(
-    ("n_points", "seed"),
-    [pytest.param(2, SEED), pytest.param(12, SEED + 1, marks=pytest.mark.thorough)],
+    ("stage", "n_points", "seed"),
+    [
+        pytest.param("sequence", 2, SEED),
+        pytest.param("sequence", 12, SEED + 1, marks=pytest.mark.thorough),
+        pytest.param("flow", 6, SEED + 2, marks=pytest.mark.thorough),
+        pytest.param("features", 6, SEED + 3, marks=pytest.mark.thorough),
+    ],
 )
-def test_killed_anywhere(n_points, seed, untrained, tmp_path):
-    whole = Path(shutil.copytree(untrained, tmp_path / "whole"))
-    counts = rehearse(whole, train, whole)
+def test_killed_anywhere(stage, n_points, seed, template, tmp_path):
+    whole = Path(shutil.copytree(template, tmp_path / "whole"))
+    counts = rehearse(whole, train, whole, False, "run", stage)
     killed = 0
     for number, point in enumerate(draw_points((counts[0], 0), n_points, seed)):
         folder = tmp_path / str(number)
-        killed += run_and_kill(untrained, folder, point, train)
+        killed += run_and_kill(template, folder, point, train, False, "run", stage)
         assert_readable(folder)
-        train(folder, resume=True)
+        train(folder, resume=True, stage=stage)
         runs.assert_equal_runs(folder / "run", whole / "run")
-        assert len(models(store_of(sx.open(folder / "reach.zarr")))) == 1
+        known = models(store_of(sx.open(folder / "reach.zarr")))
+        assert [one.path for one in known].count(str(folder / "run/best.ckpt")) == 1
+        assert len(known) == len(models(store_of(sx.open(template / "reach.zarr")))) + 1
         assert not list((folder / "run").glob("*.unfinished"))
         shutil.rmtree(folder)
     assert killed >= n_points - 1

@@ -38,6 +38,7 @@ from soupxr.store import (
     annotations,
     membership,
     remove_trials,
+    replacement,
     results,
     set_decision,
     write_annotations,
@@ -76,7 +77,7 @@ class _Countdown:
 def crashing(patch: pytest.MonkeyPatch, left: int) -> None:
     countdown = _Countdown(left)
     write, resize = countdown.guard(zarrs.write), countdown.guard(zarrs.resize)
-    for module in (membership, annotations, results):
+    for module in (membership, annotations, results, replacement):
         patch.setattr(module, "write", write)
     for module in (membership, annotations):
         patch.setattr(module, "resize", resize)
@@ -123,6 +124,7 @@ def infer(address: str, mode: str, key: str, seed: int) -> None:
     """As inference writes."""
     store = Store(address)
     writer, n_frames = TrialResults(store, mode, key), store.trial(key).n_frames
+    writer.finish_replacement()
     old = json.loads(writer.provenance or "{}").get("sequence")
     writer.start_features(json.dumps({"features": None, "sequence": old, "claim": f"{seed}"}))
     features = features_of(seed, n_frames)
@@ -172,6 +174,7 @@ class Model:
         for name in ("results", "features", "deciding", "labels"):
             kept = {p: v for p, v in getattr(self.held, name).items() if p[1] != key}
             setattr(self.held, name, kept)
+        self.held.replacing = {place for place in self.held.replacing if place[1] != key}
 
     def annotate(self, annotator: str, masks: dict[str, np.ndarray]) -> None:
         if annotator not in self.held.annotators:
@@ -184,6 +187,7 @@ class Model:
     def infer(self, mode: str, key: str, seed: int) -> None:
         n_frames = self.held.trials[key][0]
         self.held.deciding.pop((mode, key), None)
+        self.held.replacing.discard((mode, key))
         self.held.features[mode, key] = features_of(seed, n_frames)
         probability = probability_of(seed, n_frames)
         self.held.results[mode, key] = result_of(probability, [0.5] * 6, [3] * 6)
@@ -202,7 +206,7 @@ class Model:
             known[place] = probability[: self.held.trials[place[1]][0]]
         self.held.deciding = {p: v for p, v in self.held.deciding.items() if p[0] != mode}
         for place, probability in known.items():
-            if place[0] == mode:
+            if place[0] == mode and place not in self.held.replacing:
                 self.held.results[place] = result_of(probability, [threshold] * 6, [bout] * 6)
 
 
@@ -295,11 +299,13 @@ class StoreMachine(RuleBasedStateMachine):
         TrialResults(Store(self.address), mode, key).fail("the video is damaged")
         slot = Store(self.address).slot(key)
         (mark,) = Store(self.address).statuses(mode, [slot])
-        is_done = (mode, key) in self.model.held.results
-        is_deciding = (mode, key) in self.model.held.deciding
-        assert mark == (
-            Status.COMPLETE if is_done else Status.DECIDING if is_deciding else Status.FAILED
-        )
+        marks = {
+            Status.REPLACING: self.model.held.replacing,
+            Status.COMPLETE: self.model.held.results,
+            Status.DECIDING: self.model.held.deciding,
+        }
+        held = (one for one, places in marks.items() if (mode, key) in places)
+        assert mark == next(held, Status.FAILED)
         results.write(Store(self.address).arrays["error"], (MODES.index(mode) * 2, slot), "")
 
     @rule(
@@ -323,7 +329,9 @@ class StoreMachine(RuleBasedStateMachine):
             return
         found, wanted = holdings(self.address), self.model.copy()
         assert set(found.deciding) == set(wanted.deciding)
+        assert found.replacing == wanted.replacing
         found.deciding, wanted.deciding = {}, {}
+        found.replacing, wanted.replacing = set(), set()
         assert_equal(found, wanted)
 
 

@@ -17,7 +17,10 @@ from processes import PROCESSES, at_write
 from results import probabilities, put_result
 
 import soupxr as sx
+from soupxr.check import check_store
 from soupxr.evaluation import inforce
+from soupxr.modes import BEHAVIORS
+from soupxr.schema import replacement_variables
 from soupxr.store import (
     FittedDecision,
     Overtaken,
@@ -25,10 +28,12 @@ from soupxr.store import (
     add_trials,
     correct_trial,
     fitted_decision,
+    require_group,
     set_decision,
     write_annotations,
 )
 from soupxr.store.leases import Lease, take
+from soupxr.store.replacement import replacement_path
 
 KEY = "M1/S1/1"
 TIMES = 4
@@ -95,7 +100,30 @@ def corrects(folder: Path, who: int) -> None:
         correct_trial(calls.address_of(folder), calls.KEYS[3], 1100 + who + 10 * number, 500.0)
 
 
-ACTS = {act.__name__: act for act in (adds, removes, annotates, infers, decides, corrects)}
+def imports(folder: Path, who: int) -> None:
+    """A table of another program: labels, anew and again."""
+    for number in range(TIMES):
+        rows = [f"{key},grab,{10 + who},{20 + number}" for key in calls.KEYS[2:]]
+        table = folder / f"table {who}.csv"
+        table.write_text("\n".join(["trial,behavior,start,stop", *rows]))
+        sx.io.tables.read(
+            sx.open(folder / "reach.zarr"),
+            table,
+            annotator=f"Imp {who}",
+            unit="frame",
+            missing="leave",
+            overwrite=True,
+        )
+
+
+def repairs(folder: Path, who: int) -> None:
+    """Whatever it finds half written belongs to a writer that is at work."""
+    for _ in range(TIMES):
+        check_store(calls.address_of(folder), repair=True, videos=False, progress=False)
+
+
+WHO = (adds, removes, annotates, infers, decides, corrects, imports, repairs)
+ACTS = {act.__name__: act for act in WHO}
 PAIRS = [*itertools.combinations_with_replacement(ACTS, 2), ("annotates_as_one",) * 2]
 #: By default, those of the two that write the same things; all of them in a thorough run.
 CLOSE = {
@@ -107,6 +135,7 @@ CLOSE = {
     ("infers", "decides"),
     ("infers", "corrects"),
     ("removes", "infers"),
+    ("infers", "repairs"),
 }
 
 
@@ -187,11 +216,22 @@ def _annotated_as_one(found: Holdings, who: int) -> None:
     assert any(np.array_equal(labels, one) for one in last), "labels of two calls are mixed"
 
 
+def _imported(found: Holdings, who: int) -> None:
+    """One table, whole; an import that finds a trial of its selection removed is refused."""
+    masks = [found.labels.get((f"Imp {who}", key)) for key in calls.KEYS[2:]]
+    if found.trials[calls.KEYS[3]][0] != calls.LONG or all(mask is None for mask in masks):
+        return  # refused, for its video was replaced meanwhile, or of the old one
+    grabs = [np.flatnonzero(mask[:, BEHAVIORS.index("grab")] == 1).tolist() for mask in masks]
+    right = [list(range(10 + who, 20 + number)) for number in range(TIMES)]
+    assert grabs in [[one, one] for one in right]
+
+
 CHECKS = {
     "adds": _added,
     "removes": _is_removed,
     "annotates": _annotated,
     "annotates_as_one": _annotated_as_one,
+    "imports": _imported,
 }
 
 
@@ -219,12 +259,14 @@ def test_a_video_is_replaced_in_the_middle_of_a_commit(number, lab_of_four, monk
     assert ("fast", KEY) not in found.results or found.trials[KEY][0] == calls.LONG
 
 
-@pytest.mark.parametrize("number", [1, 2, 4, 6, 10, 20, 23, 24, 26, 27])
+@pytest.mark.parametrize("number", [1, 2, 4, 6, 10, 20, 23, 24, 26, 27, 29, 30])
 def test_a_commit_in_the_middle_of_a_replacement(number, lab_of_four, monkeypatch):
     from soupxr.store import membership
 
     address, length = calls.address_of(lab_of_four), 40
     probability = probabilities(calls.labelled(KEY), 3)
+    # It is made by one process at a time, and here one is at work.
+    require_group(address, replacement_path("fast"), replacement_variables())
 
     def commit() -> None:
         with contextlib.suppress(Overtaken):
@@ -306,3 +348,32 @@ def test_what_died_while_it_decided_is_finished_by_inference(tmp_path, film, mod
     found = holdings(lab / "reach.zarr")
     for place, result in before.results.items():
         np.testing.assert_array_equal(found.results[place]["ethogram"], result["ethogram"])
+
+
+def test_what_died_while_it_replaced_is_finished_by_inference(tmp_path, film, models, monkeypatch):
+    """With the new result, which was whole, and without a look at the video."""
+    from faults import inferring
+
+    from soupxr.inference import trial
+    from soupxr.store import TrialResults
+
+    for name in ("_engine", "_sequence_model", "class_probabilities"):
+        monkeypatch.setattr(trial, name, getattr(trial, name))
+    lab, key = tmp_path / "lab", inferring.TRIALS[0]
+    inferring.make_lab(lab, film)
+    inferring.keep_tasks(lab, models(), features="none")
+    inferring.infer_quickly(lab)
+    before = holdings(lab / "reach.zarr")
+    shutil.rmtree(lab / "videos")
+    writer = TrialResults(Store(str(lab / "reach.zarr")), "fast", key)
+    probability = before.results["fast", key]["probability"]
+    new = np.flipud(probability), np.flipud(before.results["fast", key]["ethogram"])
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialResults, "_say", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            writer.commit(*new, writer.provenance)
+    assert holdings(lab / "reach.zarr").replacing == {("fast", key)}
+    assert [outcome.error for outcome in inferring.outcomes(lab)] == [None, None]
+    found = holdings(lab / "reach.zarr")
+    assert not found.replacing
+    np.testing.assert_array_equal(found.results["fast", key]["probability"], new[0])

@@ -254,6 +254,8 @@ class _Watch:
             self._hear_of_program(arguments[0], arguments[1])
         elif event == "open":
             self._hear_of_file(arguments[0], arguments[2])
+        elif event == "os.mkdir" and os.path.isdir(arguments[0]):
+            pass  # Zarr makes the folder that it opens, whether it is there or not.
         elif event in CHANGES and arguments[CHANGES[event]] == -1:
             # Names within a folder that is open, as of a tree that is removed, tell nothing.
             self._hear_of_file(arguments[0], os.O_WRONLY)

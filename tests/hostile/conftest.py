@@ -23,14 +23,17 @@ from video.conftest import RECIPES, run_ffmpeg
 
 SECONDS = float(os.environ.get("SOUPXR_FUZZ_SECONDS", "0"))
 
+#: Files of tests that mark what of them is thorough.
+IN_EVERY_RUN = frozenset(["test_imports.py", "test_commands.py"])
+
 Seeds = Callable[[float, int], Iterator[int]]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of this is thorough."""
+    """All of this is thorough, but for a few tries in files that say so themselves."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if Path(__file__).parent in item.path.parents and item.path.name not in IN_EVERY_RUN:
             item.add_marker(pytest.mark.thorough)
 
 

@@ -6,11 +6,13 @@ or raises a SoupError, and anything else is a flaw.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-__all__ = ["checkpoint", "film", "metrics"]
+__all__ = ["checkpoint", "film", "imported", "metrics", "store", "video_path"]
 
 
 def film(content: tuple[str, bytes], folder: Path) -> None:
@@ -78,10 +80,13 @@ def metrics(content: tuple[bytes, bytes], folder: Path) -> None:
 
 
 def store(content: tuple[str, dict[str, bytes]], folder: Path) -> None:
-    """Open a copy of a store in which some files are others, and look at all of it."""
+    """Open a copy of a store in which some files are others, look at all of it and change it."""
     import shutil
 
     import soupxr as sx
+    from soupxr.check import check_store
+    from soupxr.ingest import TrialRow
+    from soupxr.store import Store, add_trials
 
     good, files = content
     path = folder / "reach.zarr"
@@ -90,7 +95,38 @@ def store(content: tuple[str, dict[str, bytes]], folder: Path) -> None:
     for name, data in files.items():
         (path / name).write_bytes(data)
     (folder / "videos").mkdir(exist_ok=True)
-    ds = sx.open(path)
+    rows = [TrialRow("Z", "S1", 1, ("a.mp4", "b.mp4"), 12, 100.0)]
+    _all_of(
+        lambda: _look_at(sx.open(path)),
+        lambda: check_store(str(path), videos=False, progress=False),
+        lambda: _label(sx.open(path)),
+        lambda: add_trials(str(path), rows),
+        lambda: sx.open(path).soup.remove_item(Store(str(path)).keys()[0].partition("/")[0]),
+    )
+
+
+def _all_of(*acts: Callable[[], object]) -> None:
+    """Do one after the other, whatever becomes of those before; raises the first refusal."""
+    import soupxr as sx
+
+    refused = []
+    for act in acts:
+        try:
+            act()
+        except sx.SoupError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+def _label(ds: Any) -> None:
+    one = ds.isel(trial=slice(0, 1))
+    if one.sizes["trial"]:
+        shape = (int(one["n_frames"].values[0]), one.sizes["behavior"])
+        one.soup.annotate(np.zeros(shape, np.int8), annotator="Zoe", overwrite=True)
+
+
+def _look_at(ds: Any) -> None:
     assert repr(ds.soup)
     assert repr(ds)
     assert len(ds.soup.trials) == ds.sizes["trial"]
@@ -119,3 +155,70 @@ def video_path(content: tuple[str, str], folder: Path) -> None:
     write(Store(str(path)).arrays["video_path"], 0, np.array([named, named], dtype=object))
     ds = sx.open(path).sel(animal="M1", session="S1", trial_id=1)
     ds.soup.video().isel(frame=0).values.sum()
+
+
+def imported(content: tuple[str, str, str, bytes], folder: Path) -> None:
+    """Read a file of another program that lies in a copy of a lab (see ``imports``).
+
+    What is refused leaves the store as it was, to the byte; what is taken leaves a valid one.
+    Everything else in the lab stays as it is, whatever happens.
+    """
+    import shutil
+    import tempfile
+
+    import soupxr as sx
+
+    good, kind, name, data = content
+    sx.set_options(progress=False)
+    lab = next(folder.glob("lab*"), None)
+    if lab is None:
+        # Of another name each time: a path is not expected to become another store.
+        lab = Path(tempfile.mkdtemp(prefix="lab", dir=folder))
+        shutil.copytree(good, lab, dirs_exist_ok=True)
+    there = (lab / name).read_bytes() if (lab / name).exists() else None
+    (lab / name).write_bytes(data)
+    before = _held(lab)
+    address = lab / ("mice.zarr" if kind == "deepethogram" else "reach.zarr")
+    is_refused = True
+    try:
+        ds, report = _readers()[kind](sx.open(address), lab / name)
+        is_refused = False
+        assert repr(report)
+        assert ds.sizes["trial"] >= 1
+    finally:
+        if is_refused:
+            assert _held(lab) == before
+            if there is None:
+                (lab / name).unlink()
+            else:
+                (lab / name).write_bytes(there)
+        else:
+            new = {name: data for name, data in _held(lab).items() if address.name not in name}
+            found = sx.open(address).soup.check(videos=False)
+            shutil.rmtree(lab)
+            assert found.ok, found
+            assert new == {name: data for name, data in before.items() if address.name not in name}
+
+
+def _held(folder: Path) -> dict[str, bytes]:
+    found = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def _readers() -> dict[str, Callable[[Any, Path], Any]]:
+    """What a user would type for a file; the reader finds those that belong to it."""
+    from soupxr.io import animal_soup, boris, deepethogram, jaaba, tables
+
+    return {
+        "boris": lambda ds, path: boris.read(ds, path, annotator="Ana"),
+        "tables": lambda ds, path: tables.read(
+            ds, path.with_name(path.name.removesuffix(".provenance.json"))
+        ),
+        "animal_soup": lambda ds, path: animal_soup.read(
+            ds, path if path.suffix == ".hdf" else path.parents[3] / "df.hdf"
+        ),
+        "deepethogram": lambda ds, path: deepethogram.read(
+            ds, path.parent if path.suffix == ".yaml" else path.parents[2]
+        ),
+        "jaaba": lambda ds, path: jaaba.read(ds, path),
+    }

@@ -58,7 +58,12 @@ def _counted(area: str, call, *arguments: Any, **named: Any) -> Any:
             warnings.simplefilter("ignore", SoupWarning)
             found = call(*arguments, **named)
     except SoupError as error:
-        TRIED[area, "refused" if len(str(error)) < LONGEST else "told at too great length"] += 1
+        refused: str | None = str(error)
+    else:
+        refused = None
+    if refused is not None:
+        assert len(refused) < LONGEST
+        TRIED[area, "refused"] += 1
         return None
     TRIED[area, "right"] += 1
     return found
@@ -83,7 +88,7 @@ def test_odd_names_of_trials_find_none(place, animal, session, trial, experiment
     ds = sx.open(place / "reach.zarr")
     add = ds.soup.add_item
     assert _counted("names", add, animal, session, trial, experiment=experiment) is None
-    if animal != "M1":
+    if not (isinstance(animal, str) and animal == "M1"):
         assert _counted("names", ds.soup.remove_item, animal, session, trial) is None
     assert sorted(place.rglob("*")) == before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+from functools import partial
 from pathlib import Path
 
 import panel as pn
@@ -33,19 +34,30 @@ CLIMBS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = serve(lambda: pn.pane.HTML("here"), open_browser=False, wait=False)
+@pytest.fixture(
+    scope="module", params=["a pane", pytest.param("a viewer", marks=pytest.mark.thorough)]
+)
+def server(request, film, tmp_path_factory):
+    """A page of little, and one of a whole viewer with a store and videos behind it."""
+    page = partial(pn.pane.HTML, "here")
+    if request.param == "a viewer":
+        folder = tmp_path_factory.mktemp("viewed")
+        for view in ("side", "front"):
+            film(folder / "videos" / "M1" / "S1" / f"reach_{view}_v001.mp4")
+        ds = soupxr.create(folder / "reach.zarr", folder / "videos")
+        ds = ds.soup.add_item("M1", progress=False)
+        page = ds.soup.view().panel
+    server = serve(page, open_browser=False, wait=False)
     yield server
     server.stop()
 
 
-def _ask(server, path: str, method: str = "GET") -> tuple[int, bytes]:
+def _ask(server, path: str, method: str = "GET", dest: str = "empty") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
         connection.putrequest(method, path, skip_host=True)
         connection.putheader("Host", f"127.0.0.1:{server.port}")
-        connection.putheader("Sec-Fetch-Dest", "empty")
+        connection.putheader("Sec-Fetch-Dest", dest)
         connection.endheaders()
         answer = connection.getresponse()
         return answer.status, answer.read()
@@ -54,6 +66,7 @@ def _ask(server, path: str, method: str = "GET") -> tuple[int, bytes]:
 
 
 def test_no_route_leads_to_files(server, tmp_path):
+    assert _ask(server, "/", dest="document")[0] == 200, "there is no page"
     (tmp_path / "secret.txt").write_text(SECRET)
     package = Path(soupxr.__file__).parent
     goals = ["etc/passwd", f"{tmp_path}/secret.txt".lstrip("/"), f"{package}/errors.py".lstrip("/")]

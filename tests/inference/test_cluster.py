@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import random
+import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import dask
 import numpy as np
+import psutil
 import pytest
+from pages import until
 
 import soupxr as sx
 from soupxr import local_client
@@ -47,51 +55,55 @@ def assert_equal(found, expected):
         assert a["features"]["identity"] == b["features"]["identity"]
 
 
-class Killer(threading.Thread):
-    """Kills workers that are at work on something, until it is stopped or has killed enough."""
+class Mortal(distributed.WorkerPlugin):
+    """Kills each worker that is in the middle of one of these trials, once a trial."""
 
-    def __init__(self, client: distributed.Client, kills: int) -> None:
-        super().__init__(daemon=True)
-        self._client, self._left = client, kills
-        self._draw = random.Random(6)
-        self._stop_it = threading.Event()
-        self.killed: list[int] = []
-
-    def run(self) -> None:
-        while self._left and not self._stop_it.wait(self._draw.uniform(0.2, 1.0)):
-            with_work = [worker for worker, tasks in self._client.processing().items() if tasks]
-            processes = self._client.run(os.getpid, workers=with_work, on_error="ignore")
-            if with_work and processes:
-                victim = self._draw.choice(sorted(processes.values()))
-                os.kill(victim, signal.SIGKILL)
-                self.killed.append(victim)
-                self._left -= 1
-
-    def stop(self) -> None:
-        self._stop_it.set()
-        self.join()
-
-
-class Patient(distributed.WorkerPlugin):
-    """Blames no trial for the death of its workers: here these come from outside."""
+    def __init__(self, folder: Path, keys: Sequence[str]) -> None:
+        self._folder, self._keys = folder, keys
 
     def setup(self, worker: object) -> None:
         from soupxr.inference import trial
+        from soupxr.store import TrialResults
 
+        # Here deaths come from outside; no trial is to blame.
         trial.MOST_DEATHS = 10**9
+        for number, key in enumerate(self._keys):
+            # Features, the result, the mark: whichever it is writing.
+            name = ("write_features", "_write_rows", "_finish")[number % 3]
+            self._kill_at(TrialResults, name, key)
+
+    def _kill_at(self, owner: type, name: str, key: str) -> None:
+        plain = getattr(owner, name)
+
+        def or_die(results: Any, *arguments: Any) -> None:
+            if results._key == key:
+                with contextlib.suppress(FileExistsError):
+                    (self._folder / key.replace("/", "_")).touch(exist_ok=False)
+                    os.kill(os.getpid(), signal.SIGKILL)
+            plain(results, *arguments)
+
+        setattr(owner, name, or_die)
 
 
 def test_workers_that_are_killed_lose_nothing(new_store, models, client, tmp_path):
-    client.register_plugin(Patient())
     expected = new_store(*KEYS, name="plain.zarr", n_frames=40).soup.infer("fast", **models())
     ds = new_store(*KEYS, n_frames=40)
-    killer = Killer(client, kills=5)
-    killer.start()
-    ds = ds.soup.infer("fast", **models(), client=client)
-    killer.stop()
-    assert killer.killed, "no worker was killed: nothing is shown"
+    (tmp_path / "killed").mkdir()
+    client.register_plugin(Mortal(tmp_path / "killed", KEYS[:5]))
+    log = tmp_path / "run.jsonl"
+    ds = ds.soup.infer("fast", **models(), client=client, log=log)
+    assert len(list((tmp_path / "killed").iterdir())) == 5
     assert_equal(ds, expected)
+    for name, values in ds.soup.features("fast").items():
+        np.testing.assert_array_equal(values, expected.soup.features("fast")[name])
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert sorted(line["key"] for line in lines if line["event"] == "trial") == sorted(KEYS)
     assert not list((tmp_path / "reach.zarr" / "leases").glob("[0-9a-f]*"))
+
+
+def test_the_dashboard_of_a_cluster_is_told(new_store, models, client, capsys):
+    new_store(*KEYS[:2]).soup.infer("fast", **models(), client=client, progress=True)
+    assert f"dask dashboard: {client.dashboard_link}" in capsys.readouterr().err
 
 
 class Deadly(distributed.WorkerPlugin):
@@ -181,15 +193,26 @@ def test_local_workers(new_store, models):
 
 
 @pytest.mark.parametrize("gpus", [[7], "all", []])
-def test_gpus_that_are_not_there(gpus, monkeypatch):
+def test_gpus_of_a_machine_that_has_none(gpus, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    with pytest.raises(sx.ArgumentError, match="gpus"), local_client(gpus=gpus):
+    with (
+        pytest.raises(sx.ArgumentError, match=r"^gpus: this machine has no CUDA GPU.*Leave it out"),
+        local_client(gpus=gpus),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("gpus", [[7], [0, 2], []])
+def test_gpus_that_are_not_there(gpus, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    wanted = r'gpus: expected "all" or numbers among \[0, 1\], but got \['
+    with pytest.raises(sx.ArgumentError, match=wanted), local_client(gpus=gpus):
         pass
 
 
 def test_without_distributed_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(sx.ArgumentError, match=r"soupxr\[distributed\]"), local_client():
+    with pytest.raises(sx.ArgumentError, match="pip install distributed"), local_client():
         pass
 
 
@@ -202,6 +225,128 @@ def test_each_gpu_gets_a_worker_that_takes_one_trial_at_a_time(monkeypatch):
         assert cluster._Size(client).has_gpus
         done = [outcome.key for outcome in on_cluster(client, _tasks(3), print, work=_alone)]
     assert sorted(done) == ["M1/S1/0", "M1/S1/1", "M1/S1/2"]
+
+
+def _timed(task: Task) -> Outcome:
+    """A trial that takes its time, and tells when it began and ended."""
+    begun = time.monotonic()
+    time.sleep(0.1)
+    return Outcome(task.key, 1, 0.0, notes=(str(begun), str(time.monotonic())))
+
+
+def test_a_gpu_that_joins_an_empty_cluster_gets_one_trial_at_a_time(monkeypatch):
+    """Its worker has two threads, so that what asks for no GPU would overlap there."""
+    monkeypatch.setattr(cluster, "LOOK_S", 0.1)
+    monkeypatch.setattr(cluster, "LONELY_S", 0.0)
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    worker = {"host": "127.0.0.1", "nthreads": 2, "resources": {"GPU": 1}}
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with (
+        distributed.SpecCluster(
+            scheduler={"cls": distributed.Scheduler, "options": {"port": 0, **here}},
+            worker={"cls": distributed.Nanny, "options": worker},
+        ) as empty,
+        distributed.Client(empty) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        outcomes = on_cluster(client, _tasks(8), told.put, work=_timed)
+        done = pool.submit(list, outcomes)
+        assert told.get(timeout=60) == "the cluster has no workers"
+        handed_out = client.run_on_scheduler(
+            lambda dask_scheduler: [key for key in dask_scheduler.tasks if key.startswith("infer-")]
+        )
+        empty.scale(1)
+        times = sorted(tuple(map(float, outcome.notes)) for outcome in done.result())
+    assert handed_out == []
+    assert len(times) == 8
+    assert all(end <= begun for (_, end), (begun, _) in pairwise(times))
+
+
+def test_an_adaptive_cluster_without_workers_starts_some(monkeypatch):
+    """It starts the first one, and the first after it ended all, for what waits alone."""
+    monkeypatch.setattr(cluster, "LOOK_S", 0.1)
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with (
+        distributed.LocalCluster(n_workers=0, threads_per_worker=1, **here) as adaptive,
+        distributed.Client(adaptive) as client,
+    ):
+        adaptive.adapt(minimum=0, maximum=1, interval="100ms")
+        for _ in range(2):
+            done = [outcome.key for outcome in on_cluster(client, _tasks(3), print, work=_timed)]
+            assert sorted(done) == ["M1/S1/0", "M1/S1/1", "M1/S1/2"]
+            until(lambda: not client.scheduler_info(n_workers=-1)["workers"])
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 1.0])
+def test_ctrl_c_while_workers_start_ends_them(seconds, request):
+    """Dask says at its exit what it could not end."""
+    before = set(psutil.Process().children(recursive=True))
+    clusters = set(distributed.SpecCluster._instances)
+    # Processes that are started in the background may be deaf.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, heard))
+
+    def work() -> None:
+        timer = threading.Timer(seconds, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with local_client(workers=2) as client:
+            client.submit(time.sleep, 60).result()
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    started = set(distributed.SpecCluster._instances) - clusters
+    assert {one.status.name for one in started} <= {"closed"}
+    tracker = "resource_tracker"
+    left = set(psutil.Process().children(recursive=True)) - before
+    _, left = psutil.wait_procs([one for one in left if tracker not in str(one.cmdline())], 30)
+    assert not left
+    assert dask.config.get("scheduler", None) is None
+
+
+def test_ctrl_c_ends_a_worker_that_does_not_answer():
+    workers: list[int] = []
+
+    def work() -> None:
+        with local_client(workers=2) as client:
+            workers.extend(client.run(os.getpid).values())
+            os.kill(workers[0], signal.SIGSTOP)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    until(lambda: not any(map(psutil.pid_exists, workers)))
+    assert dask.config.get("scheduler", None) is None
+
+
+def test_ctrl_c_in_a_run_does_not_wait_for_a_worker_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(cluster, "ANSWER_S", 1.0)
+    workers: list[int] = []
+
+    def work() -> None:
+        with local_client(workers=2) as client:
+            workers.extend(client.run(os.getpid).values())
+            for _ in on_cluster(client, _tasks(8), print, work=_timed):
+                os.kill(workers[0], signal.SIGSTOP)
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    until(lambda: not any(map(psutil.pid_exists, workers)))
+
+
+def test_a_gpu_is_still_asked_for_while_its_worker_starts_anew():
+    """What is handed out meanwhile may run there."""
+    gpu = {"nthreads": 2, "resources": {"GPU": 1}}
+    cpu = {"nthreads": 2, "resources": {}}
+    workers: dict[str, Any] = {}
+    client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": workers})
+    size = cluster._Size(client)
+    assert (size.window(), size.has_gpus) == (0, False)
+    for there, window in (({"a": gpu, "b": cpu}, cluster.LEAST), ({"b": cpu}, 0), ({}, 0)):
+        workers.clear()
+        workers.update(there)
+        size._asked = float("-inf")
+        assert (size.window(), size.has_gpus) == (window, True)
 
 
 def _alone(task: Task) -> Outcome:

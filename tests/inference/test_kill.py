@@ -54,6 +54,7 @@ def end_of(victim):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_killed_at_random_points(new_store, models, tmp_path):
     reference = new_store(*KEYS, name="reference.zarr")
     expected = reference.soup.infer("fast", **models()).sel(mode="fast").load()
@@ -88,6 +89,7 @@ def test_killed_at_random_points(new_store, models, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_kill_while_features_are_replaced_never_mixes_old_and_new(new_store, models, tmp_path):
     """Whatever is vouched for afterwards, the first models' results can be had again, exactly."""
     expected = new_store("M1/S1/1").soup.infer("fast", **models()).load()

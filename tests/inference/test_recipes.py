@@ -2,19 +2,76 @@
 
 from __future__ import annotations
 
+import getpass
+import importlib.util
 import os
+import re
+import shutil
 import signal
+import socket
 import stat
+import subprocess
+import sys
+import types
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
+import dask
 import psutil
 import pytest
 from pages import until
+
+import soupxr as sx
 
 distributed = pytest.importorskip("distributed")
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 KEYS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
+
+#: What the recipe for Kubernetes comes to.
+SCHEDULER = ("dask", "scheduler", "--host", "0.0.0.0")
+WORKER = ("dask", "worker", "--nthreads", "1", "--name", "$(DASK_WORKER_NAME)")
+WORKER += ("--dashboard", "--dashboard-address", "8788")
+
+
+def recipe(title: str) -> str:
+    """The Python below a heading that begins so."""
+    _, section = PAGE.read_text(encoding="utf-8").split(f"\n### {title}")
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+def world(new_store, models, tmp_path, monkeypatch):
+    """Run a recipe as it stands, but for names of places; what it has made is returned.
+
+    Small untrained networks stand in for the published ones.
+    """
+    new_store(*KEYS)
+    paths = {name.removesuffix("_in"): path for name, path in models().items()}
+    monkeypatch.setattr(
+        "soupxr.inference.chosen.default_weights", lambda *_, **__: SimpleNamespace(**paths)
+    )
+
+    def run(title, places):
+        text = recipe(title)
+        store = re.search(r'sx\.open\("(.+?)"\)', text)[1]
+        here = {store: str(tmp_path / "reach.zarr"), 'mode="medium"': 'mode="fast"'}
+        for there, ours in (here | places).items():
+            assert there in text
+            text = text.replace(there, ours)
+        ran = {"sx": sx}
+        exec(compile(text, title, "exec"), ran)
+        status = sx.open(tmp_path / "reach.zarr").status.sel(mode="fast")
+        assert status.values.tolist() == [2, 2, 2]
+        return ran
+
+    return run
+
 
 #: Starts the job on the spot, and is as brief about it as the real one.
 SBATCH = """#!/bin/bash
@@ -53,27 +110,146 @@ def _group(leader: int) -> list[psutil.Process]:
     return found
 
 
-def test_slurm(new_store, models, slurm, tmp_path):
-    jobqueue = pytest.importorskip("dask_jobqueue")
-    ds = new_store(*KEYS)
+def test_slurm(world, slurm, tmp_path):
+    pytest.importorskip("dask_jobqueue")
     elsewhere = tmp_path / "elsewhere"
     (tmp_path / "videos").rename(elsewhere)
-    cluster = jobqueue.SLURMCluster(
-        cores=1,
-        processes=1,
-        memory="2GB",
-        walltime="00:10:00",
-        interface="lo",
-        job_extra_directives=["--gres=gpu:1"],
-        worker_extra_args=["--nthreads 1", "--resources GPU=1"],
-        job_script_prologue=[f"export SOUPXR_DATA_ROOT={elsewhere}"],
-        local_directory=str(tmp_path),
-        scheduler_options={"dashboard_address": ":0"},
-    )
-    with cluster, distributed.Client(cluster) as client:
-        cluster.scale(jobs=1)
-        client.wait_for_workers(1)
-        ds = ds.soup.infer("fast", **models(), client=client)
-        assert "#SBATCH --gres=gpu:1" in (slurm / "job.sh").read_text()
-    assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
+    here = {"interface": "lo", "local-directory": str(tmp_path)}
+    here["scheduler-options"] = {"dashboard_address": ":0"}
+    with dask.config.set({"jobqueue.slurm": dask.config.get("jobqueue.slurm", {}) | here}):
+        ran = world("SLURM", {"/shared/videos": str(elsewhere), "jobs=20": "jobs=1"})
+    job = (slurm / "job.sh").read_text()
+    for part in ("#SBATCH --gres=gpu:1", "--nthreads 1", "--resources GPU=1", str(elsewhere)):
+        assert part in job
+    assert (slurm / "jobs").read_text().count("\n") == 1
+    ran["cluster"].close()
     until(lambda: not _group(int((slurm / "jobs").read_text().split()[0])))
+
+
+@pytest.fixture
+def ssh(tmp_path):
+    """How to reach this machine by SSH: a server of the test's own, and a key that it knows."""
+    server, keygen = (
+        shutil.which("sshd", path=f"{os.defpath}:/usr/sbin"),
+        shutil.which("ssh-keygen"),
+    )
+    if server is None or keygen is None:
+        pytest.skip("no SSH server is installed (apt install openssh-server)")
+    for name in ("host", "mine"):
+        command = [keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run(command, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {
+        "Port": port,
+        "ListenAddress": "127.0.0.1",
+        "HostKey": tmp_path / "host",
+        "AuthorizedKeysFile": tmp_path / "mine.pub",
+        "PidFile": "none",
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        # A test's folder may be written by more people than SSH likes.
+        "StrictModes": "no",
+    }
+    lines = [f"{name} {value}\n" for name, value in settings.items()]
+    (tmp_path / "sshd_config").write_text("".join(lines))
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)  # it starts without this nowhere
+    log = (tmp_path / "sshd.log").open("w")
+    process = subprocess.Popen([server, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=log)
+    until(lambda: "listening" in (tmp_path / "sshd.log").read_text())
+    yield {
+        "port": port,
+        "username": getpass.getuser(),
+        "client_keys": [str(tmp_path / "mine")],
+        "known_hosts": None,
+    }
+    process.terminate()
+    process.wait(60)
+    log.close()
+
+
+def test_ssh(world, ssh, monkeypatch):
+    """Scheduler and workers are started through real connections."""
+    pytest.importorskip("asyncssh")
+    start = partial(
+        distributed.SSHCluster,
+        connect_options=ssh,
+        scheduler_options={"port": 0, "dashboard_address": ":0"},
+        remote_python=sys.executable,
+    )
+    monkeypatch.setattr("dask.distributed.SSHCluster", start)
+    names = {f"lab-pc{number}": "127.0.0.1" for number in (1, 2, 3)}
+    with world("SSH", names)["cluster"] as cluster, distributed.Client(cluster) as client:
+        workers = client.run(os.getpid).values()
+        assert len(set(workers) - {os.getpid()}) == 3
+    until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
+
+
+@pytest.fixture
+def pod(tmp_path):
+    """Start a container's command: with the variables it is given, and no others of ours."""
+    pods = []
+
+    def start(*command: str, **env: str) -> None:
+        home = tmp_path / f"pod-{len(pods)}"
+        home.mkdir()
+        env |= {"PATH": os.path.dirname(sys.executable), "HOME": str(home), "OMP_NUM_THREADS": "1"}
+        with (home / "log").open("w") as log:
+            pods.append(subprocess.Popen(command, cwd=home, env=env, stderr=log, stdout=log))
+
+    yield start
+    for process in pods:
+        process.terminate()
+    for process in pods:
+        process.wait(60)
+
+
+def _make_cluster_spec(*, name, image, n_workers, env, worker_command):
+    """What dask-kubernetes 2026.3 makes of these, as far as commands go."""
+
+    def pod(*args):
+        return {"spec": {"containers": [{"image": image, "args": [*args]}]}}
+
+    worker = pod(*worker_command, *WORKER[WORKER.index("--name") :])
+    return {"spec": {"scheduler": pod("dask-scheduler", "--host", "0.0.0.0"), "worker": worker}}
+
+
+def test_the_commands_of_pods(monkeypatch):
+    """What dask-kubernetes, or its stand-in where it is not installed, makes of the recipe."""
+    if importlib.util.find_spec("dask_kubernetes") is None:
+        stand_in = types.ModuleType("dask_kubernetes.operator")
+        stand_in.make_cluster_spec, stand_in.KubeCluster = _make_cluster_spec, None
+        monkeypatch.setitem(sys.modules, "dask_kubernetes", types.ModuleType("dask_kubernetes"))
+        monkeypatch.setitem(sys.modules, "dask_kubernetes.operator", stand_in)
+    text, _ = recipe("Kubernetes").split("with KubeCluster")
+    made = {}
+    exec(compile(text, "Kubernetes", "exec"), made)
+    for part, command in (("scheduler", SCHEDULER), ("worker", WORKER)):
+        (container,) = made["spec"]["spec"][part]["spec"]["containers"]
+        assert tuple(container["args"]) == command
+
+
+def test_pods(s3, in_bucket, new_store, models, pod, tmp_path):
+    """The commands of the recipe's containers; an object store is all they share.
+
+    They find the scheduler as the operator tells them: by DASK_SCHEDULER_ADDRESS.
+    """
+    expected = new_store(*KEYS).soup.infer("fast", **models())
+    ds = sx.create(f"{s3}/reach.zarr", in_bucket(tmp_path / "videos"))
+    for animal in ("M1", "M2"):
+        ds = ds.soup.add_item(animal, experiment=expected.experiment.values[0])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    port = address.rpartition(":")[2]
+    scheduler = [{"0.0.0.0": "127.0.0.1"}.get(part, part) for part in SCHEDULER]
+    pod(*scheduler, "--port", port, "--dashboard-address", ":0")
+    told = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    for name in ("one", "two"):
+        here = {"$(DASK_WORKER_NAME)": name, "8788": "0"}
+        pod(*[here.get(part, part) for part in WORKER], DASK_SCHEDULER_ADDRESS=address, **told)
+    with distributed.Client(address, timeout=60) as client:
+        client.wait_for_workers(2, timeout=120)
+        ds = ds.soup.infer("fast", **models(), client=client)
+    for name in ("status", "error", "ethogram"):
+        assert (ds[name].values == expected[name].values).all(), name

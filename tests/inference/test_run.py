@@ -11,9 +11,11 @@ from processes import PROCESSES
 from reference import infer_plainly, select
 
 import soupxr as sx
+from soupxr.dataset import store_of
 from soupxr.inference.engine import FeatureEngine
 from soupxr.models import checkpoint
 from soupxr.store import Store, TrialResults
+from soupxr.store.zarrs import write
 
 SIZE = (32, 32)
 TRIALS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
@@ -64,6 +66,44 @@ def test_a_selection_is_inferred_alone(new_store, models):
     back = ds.unstack("trial").sel(animal=["M1"]).soup.infer("fast", **models())
     assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
     assert back.sizes["trial"] == 2
+
+
+def test_a_damaged_mark_counts_as_none(new_store, models, tmp_path):
+    ds = new_store(*TRIALS)
+    ds.isel(trial=[0]).soup.infer("fast", **models())
+    (tmp_path / "reach.zarr/status/c/0/0").write_bytes(bytes([77]))
+    ds = ds.soup.infer("fast", **models())
+    assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("damage", [b"garbage", None])
+def test_a_damaged_provenance_holds_up_no_other_trial(new_store, models, tmp_path, damage):
+    ds = new_store(*TRIALS)
+    ds.isel(trial=[0]).soup.infer("fast", **models())
+    if damage is None:
+        write(store_of(ds).arrays["provenance"], (0, 0), "[1, 2]")
+    else:
+        (tmp_path / "reach.zarr/provenance/c/0/0").write_bytes(damage)
+    for _ in range(2):
+        with pytest.warns(sx.SoupWarning, match=r"M1/S1/1\. Run ds\.soup\.check\(repair=True\)"):
+            ds = ds.soup.infer("fast", **models())
+        assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
+    assert ds.soup.check(repair=True).ok
+    assert ds.status.sel(mode="fast").values.tolist() != [2, 2, 2]
+    ds = ds.soup.infer("fast", **models())
+    assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
+    assert ds.soup.check().ok
+
+
+@pytest.mark.parametrize("name", ["spatial", "flow", "logit"])
+def test_features_that_were_lost_in_part_are_told(new_store, models, tmp_path, name):
+    ds = new_store(*TRIALS[:1])
+    ds.soup.infer("fast", **models())
+    (chunk,) = (tmp_path / f"reach.zarr/features/fast/{name}/c/0").rglob("0/0")
+    chunk.unlink()
+    sequence = models()["sequence_model_in"]
+    with pytest.raises(sx.InferenceError, match="features of frames 0 to 12 are incomplete"):
+        ds.soup.sequence.infer("fast", model_in=sequence, overwrite=True)
 
 
 def test_complete_trials_are_skipped(new_store, models, extracted):
@@ -394,6 +434,7 @@ def test_every_must_be_a_count(new_store, models, every):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_distributed_client_gives_the_same(new_store, models, tmp_path):
     distributed = pytest.importorskip("distributed")
     ds = new_store(*TRIALS)
@@ -417,7 +458,8 @@ def test_nothing_to_do(new_store, models):
     assert empty.sizes["trial"] == 0
 
 
-def test_progress_over_frames(new_store, models, capsys):
+def test_progress_over_frames(new_store, models, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # a bar is cut to the terminal's width
     ds = new_store(*TRIALS)
     ds.soup.infer("fast", **models(), progress=True)
     told = capsys.readouterr().err

@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from counting import counted
 from pages import until
 from processes import PROCESSES
 
@@ -19,17 +21,6 @@ from soupxr.store import leases
 from soupxr.store.leases import take
 
 KEYS = ("M1/S1/1", "M1/S1/2", "M2/S1/1")
-
-
-def counted(seen: list[int]):
-    """The engine's forward pass, counting the frames that it sees."""
-    forward = FeatureEngine._forward
-
-    def counting(self, frames, every):
-        seen.append(len(frames) - self.network.window + 1)
-        return forward(self, frames, every)
-
-    return counting
 
 
 @pytest.fixture
@@ -87,9 +78,18 @@ def test_a_silent_run_is_taken_over_after_a_while(new_store, models, quick, tmp_
     ds.soup.infer("fast", **models())
     assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
     assert not lease.beat()
+    lease.release()
 
 
-def _infer(address: str, models: dict, start, told) -> None:
+def _on_machine(name: str) -> None:
+    """Be another machine from now on, where no process of the others is found."""
+    leases._machine = lambda: name
+    leases.psutil = SimpleNamespace(pid_exists=lambda pid: False)
+
+
+def _infer(machine: str | None, address: str, models: dict, start, told) -> None:
+    if machine is not None:
+        _on_machine(machine)
     seen: list[int] = []
     FeatureEngine._forward = counted(seen)
     sx.set_options(progress=False)
@@ -100,12 +100,21 @@ def _infer(address: str, models: dict, start, told) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_start_together_do_each_trial_once(new_store, models, tmp_path):
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "machines",
+    [
+        pytest.param([None, None, None], id="this_one"),
+        # None takes another's process for dead because it is not among its own.
+        pytest.param(["lab-pc1", "lab-pc2"], id="two"),
+    ],
+)
+def test_processes_that_start_together_do_each_trial_once(new_store, models, tmp_path, machines):
     expected = new_store(*KEYS, name="plain.zarr", n_frames=90).soup.infer("fast", **models())
     ds = new_store(*KEYS, n_frames=90)
-    at_once, (ours, theirs) = PROCESSES.Barrier(3), PROCESSES.Pipe()
+    at_once, (ours, theirs) = PROCESSES.Barrier(len(machines)), PROCESSES.Pipe()
     arguments = (str(tmp_path / "reach.zarr"), models(), at_once, theirs)
-    processes = [PROCESSES.Process(target=_infer, args=arguments) for _ in range(3)]
+    processes = [PROCESSES.Process(target=_infer, args=(name, *arguments)) for name in machines]
     for process in processes:
         process.start()
     for process in processes:
@@ -114,3 +123,26 @@ def test_processes_that_start_together_do_each_trial_once(new_store, models, tmp
     assert sum(ours.recv() for _ in processes) == 3 * 90
     for name in ("probability", "ethogram", "status", "error"):
         np.testing.assert_array_equal(ds[name], expected[name], err_msg=name)
+
+
+def _begin_and_die_on(machine: str, address: str) -> None:
+    _on_machine(machine)
+    _begin_and_die(address)
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_a_process_that_died_on_another_machine_is_found_by_its_silence(
+    new_store, models, tmp_path, monkeypatch
+):
+    ds, address = new_store(*KEYS), str(tmp_path / "reach.zarr")
+    process = PROCESSES.Process(target=_begin_and_die_on, args=("lab-pc1", address))
+    process.start()
+    process.join()
+    left = take(address, "fast of M1/S1/1")
+    assert isinstance(left, leases.Held)  # nobody here can know that it is dead
+    monkeypatch.setattr(deferred, "LOOK_S", 0.05)
+    monkeypatch.setattr(deferred, "PATIENCE_S", 0.3)
+    ds.soup.infer("fast", **models())
+    assert ds.status.sel(mode="fast").values.tolist() == [2, 2, 2]
+    assert not list((tmp_path / "reach.zarr" / "leases").glob("[0-9a-f]*"))

@@ -9,7 +9,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from faults.checker import assert_equal, holdings
 from io_stores import mask_of, random_mask
+from results import probabilities, put_result
+from written.animal_soup import frame, put_outputs, save
 
 import soupxr as sx
 from soupxr.errors import FormatError
@@ -31,55 +34,6 @@ class Bomb:
         return (pathlib.Path.touch, (pathlib.Path(self.fuse),))
 
 
-def save(df, path, key="df"):
-    with warnings.catch_warnings():
-        # PyTables says that objects are pickled: that is what is tested.
-        warnings.simplefilter("ignore")
-        df.to_hdf(path, key=key, mode="w")
-    return path
-
-
-def frame(n_trials=2, **more):
-    rows = range(1, n_trials + 1)
-    columns = {
-        "animal_id": ["M1"] * n_trials,
-        "session_id": ["S1"] * n_trials,
-        "trial_id": list(rows),
-        "vid_paths": [
-            {
-                "front": pathlib.PurePosixPath(f"M1/S1/reach_front_v{n:03d}.mp4"),
-                "side": f"M1/S1/reach_side_v{n:03d}.mp4",
-            }
-            for n in rows
-        ],
-        "output_path": [pathlib.PurePosixPath("M1/S1/outputs.h5")] * n_trials,
-        "exp_type": ["table"] * n_trials,
-        "model_params": [{"mode": "fast"}] * n_trials,
-        "notes": [None, "wet paw"][:n_trials],
-        **more,
-    }
-    return pd.DataFrame(columns)
-
-
-def put_outputs(root, results, cleaned=None):
-    """``results``: trial → mode → (probabilities (T, 7), ethogram (6, T))."""
-    path = root / "M1" / "S1" / "outputs.h5"
-    with h5py.File(path, "w") as file:
-        for trial, modes in results.items():
-            for mode, (probability, ethogram) in modes.items():
-                group = file.create_group(f"{trial}/{mode}")
-                group["features/spatial"] = np.zeros((len(probability), 512), np.float32)
-                group["features/flow"] = np.zeros((len(probability), 512), np.float32)
-                group["features/logits"] = np.zeros_like(probability)
-                group["features/probabilities"] = 1 - probability
-                group["sequence/logits"] = np.zeros_like(probability)
-                group["sequence/probabilities"] = probability
-                group["ethogram"] = ethogram
-        for trial, ethogram in (cleaned or {}).items():
-            file.require_group(str(trial))["cleaned_ethogram"] = ethogram
-    return path
-
-
 @pytest.fixture
 def root(lab):
     return lab("M1/S1/1", "M1/S1/2", n_frames=N)
@@ -96,16 +50,16 @@ def test_a_whole_dataframe(root, tmp_path):
     probability = random.random((N, 7)).astype(np.float32)
     ethogram = random_mask(N, 6, 3).T.astype(np.int64)
     put_outputs(
-        root,
+        root / "M1/S1",
         {1: {"fast": (probability, ethogram), "slow": (1 - probability, 1 - ethogram)}},
         {2: masks[1].T.astype(np.int64)},
     )
-    df = frame(cleaned_ethograms=cleaned, ethograms=[ethogram, None])
+    df = frame(cleaned_ethograms=cleaned, ethograms=[ethogram, None], weather=["wet", "dry"])
     ds, report = animal_soup.read(new(root), save(df, tmp_path / "df.hdf"))
     assert report.trials == ("M1/S1/1", "M1/S1/2")
     assert report.annotations == {"cleaned": ("M1/S1/1", "M1/S1/2")}
     assert report.results == {"fast": ("M1/S1/1",), "slow": ("M1/S1/1",)}
-    for part in ("features", "model_params", "the column ethograms"):
+    for part in ("features", "model_params", "the column ethograms", "column 'weather'"):
         assert part in repr(report)
     for number, mask in enumerate(masks, start=1):
         assert (mask_of(ds, f"M1/S1/{number}", "cleaned") == mask).all()
@@ -127,6 +81,40 @@ def test_of_a_selection_other_trials_stay_as_they_are(root, tmp_path):
     ds, report = animal_soup.read(ds.isel(trial=[1]), df)
     assert report.annotations == {"cleaned": ("M1/S1/2",)}
     assert "M1/S1/1, which is in the store but not selected" in report.left
+
+
+def test_a_disk_that_fails_at_the_last_write_leaves_all_as_it_was(root, tmp_path, monkeypatch):
+    """New trials, results over old ones and labels over old ones are taken back."""
+    from soupxr.io import gather
+
+    ds = new(root).soup.add_item("M1", "S1", 1, progress=False)
+    put_result(ds, "M1/S1/1", probabilities(random_mask(N, 6, 1)))
+    ds = ds.soup.annotate(random_mask(N, 6, 2), annotator="cleaned")
+    before = holdings(ds.attrs["soupxr_store"])
+    assert len(before.results) == len(before.labels) == len(before.trials) == 1
+    result = np.zeros((N, 7), np.float32), random_mask(N, 6, 3).T
+    put_outputs(root / "M1/S1", {n: {"fast": result, "slow": result} for n in (1, 2)})
+    cleaned = [random_mask(N, 6, seed).T.astype(np.int64) for seed in (4, 5)]
+    df = save(frame(cleaned_ethograms=cleaned), tmp_path / "df.hdf")
+    real, wrote = gather.write_annotations, []
+
+    def fails(address, annotator, masks, **options):
+        found = holdings(address)
+        wrote.append((sorted(found.trials), sorted(found.results)))
+        monkeypatch.setattr(gather, "write_annotations", real)
+        key = next(iter(masks))
+        real(address, annotator, {key: masks[key]}, **options)
+        raise sx.StoreError("No space left on device")
+
+    monkeypatch.setattr(gather, "write_annotations", fails)
+    with pytest.raises(sx.StoreError, match="No space left"):
+        animal_soup.read(sx.open(ds.attrs["soupxr_store"]), df, overwrite=True)
+    ((trials, results),) = wrote
+    assert len(trials) == 2
+    assert len(results) == 4
+    assert_equal(holdings(ds.attrs["soupxr_store"]), before)
+    _, report = animal_soup.read(sx.open(ds.attrs["soupxr_store"]), df, overwrite=True)
+    assert report.trials == ("M1/S1/2",)
 
 
 def test_nothing_in_a_dataframe_is_run(root, tmp_path):

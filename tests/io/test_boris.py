@@ -11,63 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from io_stores import mask_of, random_mask
 from results import put_result
+from written.boris import VIDEO, observation, project
 
 import soupxr as sx
 from soupxr.bouts import mask_to_bouts
 from soupxr.errors import ArgumentError, FormatError
 from soupxr.io import boris
-
-VIDEO = "/elsewhere/M1/S1/reach_side_v001.mp4"
-
-
-def behavior(code, kind="State event"):
-    return {"type": kind, "key": "", "code": code, "description": "", "modifiers": {}}
-
-
-def observation(events, files=None, lengths=None, offset=0.0, offsets=None, **more):
-    files = files or {"1": [VIDEO], "2": []}
-    paths = [path for shown in files.values() for path in shown]
-    return {
-        "file": files,
-        "type": "MEDIA",
-        "date": "2026-03-01T10:00:00",
-        "description": "",
-        "time offset": offset,
-        "events": events,
-        "observation time interval": [0, 0],
-        "independent_variables": {},
-        "media_info": {
-            "length": lengths or dict.fromkeys(paths, 0.2),
-            "fps": dict.fromkeys(paths, 500.0),
-            "hasVideo": dict.fromkeys(paths, True),
-            "hasAudio": dict.fromkeys(paths, False),
-            "offset": offsets or {"1": 0.0},
-        },
-        **more,
-    }
-
-
-def project(path, observations, codes=("lift", "grab"), points=("chew",)):
-    conf = [behavior(code) for code in codes]
-    conf += [behavior(code, "Point event") for code in points]
-    content = {
-        "time_format": "hh:mm:ss",
-        "project_date": "2026-03-01T10:00:00",
-        "project_name": "reach",
-        "project_description": "",
-        "project_format_version": "7.0",
-        "subjects_conf": {},
-        "behaviors_conf": {str(n): entry for n, entry in enumerate(conf)},
-        "observations": observations,
-        "behavioral_categories": [],
-        "independent_variables": {},
-        "coding_map": {},
-        "behaviors_coding_map": [],
-        "converters": {},
-    }
-    data = json.dumps(content).encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-    return path
 
 
 def bouts_of(ds, key, name, annotator="Ana"):
@@ -103,6 +52,40 @@ def test_states_points_and_image_indices(bare_store, tmp_path, name):
     assert "of handopen, supinate, atmouth nothing is said" in repr(report)
 
 
+def test_what_labels_have_no_place_for_is_told(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
+    events = [
+        [0.004, "", "lift", "left", "very high"],
+        [0.02, "", "lift", "left", ""],
+        [0.031, "", "chew", "", "aloud", "NA"],
+    ]
+    one = observation(events, description="it rained", independent_variables={"weather": "wet"})
+    other = observation([[0.1, "", "chew", "", "too"]], {"1": [VIDEO.replace("001", "002")]})
+    other["independent_variables"] = {"weather": "dry", "Observer": "Ana", "mood": ""}
+    path = project(tmp_path / "p.boris", {"x": one, "y": other})
+    content = json.loads(path.read_text())
+    content["project_description"] = "winter"
+    content["behaviors_conf"]["0"]["category"] = "paws"
+    path.write_text(json.dumps(content))
+    _, report = boris.read(ds, path, annotator="Ana")
+    assert set(report.left) == {
+        "modifiers of 'lift'",
+        "comments of 3 event(s)",
+        "descriptions of 1 observation(s)",
+        "independent variable 'weather'",
+        "the project's description",
+        "behavioral categories",
+    }
+
+
+def test_of_an_own_project_nothing_is_left(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 30})
+    ds = ds.sel(animal="M1").soup.annotate(random_mask(30, 6, 1, unlabelled=True), annotator="Ana")
+    path = boris.write(ds, tmp_path / "out.boris", annotator="Ana")
+    _, report = boris.read(ds, path, overwrite=True)
+    assert report.left == ()
+
+
 def test_a_point_at_the_very_end_is_of_the_last_frame(bare_store, tmp_path):
     ds = bare_store({"M1/S1/1": 100})
     events = [[0.2, "", "chew", "", ""]]
@@ -116,8 +99,10 @@ def test_names_that_the_file_does_not_have_are_told(bare_store, tmp_path):
     ds = bare_store({"M1/S1/1": 100})
     path = project(tmp_path / "p.boris", {"x": observation([[0.1, "", "chew", "", ""]])})
     names = {"Lifft": "lift", "grab": "grab"}
-    _, report = boris.read(ds, path, annotator="Ana", behaviors=names)
-    assert report.notes[-1] == "behaviors: there is no 'Lifft' in the file"
+    trials = {"y": "M1/S1/1"}
+    _, report = boris.read(ds, path, annotator="Ana", behaviors=names, trials=trials)
+    assert "behaviors: there is no 'Lifft' in the file" in report.notes
+    assert report.notes[-1] == "trials: there is no 'y' in the file"
 
 
 def test_what_is_left_out_is_unlabelled_and_not_absent(bare_store, tmp_path):
@@ -387,6 +372,27 @@ def test_tabular_exports(bare_store, tmp_path, delimiter, suffix, word):
     assert report.annotations == {"Ana": ("M1/S1/1",)}
 
 
+def test_what_a_tabular_export_holds_besides_is_told(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    path = tmp_path / "e.tsv"
+    head = "Observation id,Observation date,Description,weather,mood,Observer,Subject,Behavior"
+    head += ",Behavioral category,Modifier #1,Behavior type,Time,Media file name,Comment"
+    rows = [
+        f"x,2026,it rained,wet,,Ana,,lift,paws,left,START,0.004,{VIDEO},high",
+        f"x,2026,it rained,wet,,Ana,,lift,paws,left,STOP,0.02,{VIDEO},",
+        f"x,2026,it rained,wet,,Ana,,chew,Not defined,None,POINT,0.1,{VIDEO},NA",
+    ]
+    path.write_text("\n".join([head, *rows]).replace(",", "\t"))
+    _, report = boris.read(ds, path)
+    assert set(report.left) == {
+        "modifiers of 'lift'",
+        "comments of 1 event(s)",
+        "descriptions of 1 observation(s)",
+        "independent variable 'weather'",
+        "behavioral categories",
+    }
+
+
 def test_unpaired_rows_of_a_tabular_export(bare_store, tmp_path):
     ds = bare_store({"M1/S1/1": 100})
     rows = [("lift", "STOP", 0.02, "NA", "", "Ana"), ("grab", "START", 0.05, "NA", "", "Ana")]
@@ -422,42 +428,67 @@ def test_old_tabular_exports_tell_of_the_observation_first(bare_store, tmp_path)
     ds, report = boris.read(ds, path, annotator="Ana")
     assert bouts_of(ds, "M1/S1/1", "lift") == [[2, 10]]
     assert report.names == {"first": "M1/S1/1"}
+    assert report.left == ()
 
 
-def test_aggregated_exports(bare_store, tmp_path):
+def as_table(path, lines):
+    """Write lines of CSV as what a file's name says."""
+    if path.suffix == ".xlsx":
+        book = pytest.importorskip("openpyxl").Workbook()
+        for line in lines:
+            # Numbers are numbers there, and what is empty is nothing.
+            cells = [cell or None for cell in line.split(",")]
+            book.active.append([_as_number(cell) for cell in cells])
+        book.save(path)
+    else:
+        text = "\n".join(lines) + "\n"
+        path.write_text(text.replace(",", "\t") if path.suffix == ".tsv" else text)
+    return path
+
+
+def _as_number(cell):
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return cell
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".xlsx"])
+@pytest.mark.parametrize("word", ["Behavior", "Behaviour"])
+def test_aggregated_exports(bare_store, tmp_path, suffix, word):
     ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
     header = (
         "Observation id,Observation date,Description,Observation type,Source,Time offset (s),"
         "Coding duration,Media duration (s),FPS (frame/s),Subject,"
-        "Observation duration by subject by observation,Behavior,Behavioral category,"
-        "Modifier #1,Behavior type,Start (s),Stop (s),Duration (s),Media file name,"
+        f"Observation duration by subject by observation,{word},{word}al category,"
+        f"Modifier #1,{word} type,Start (s),Stop (s),Duration (s),Media file name,"
         "Image index start,Image index stop,Image file path start,Image file path stop,"
         "Comment start,Comment stop"
     )
 
-    def row(number, code, modifier, kind, start, stop, indices=("NA", "NA")):
+    def row(number, code, modifier, kind, start, stop, indices=("NA", "NA"), comment=""):
         video = VIDEO.replace("001", f"{number:03d}")
         return (
             f"obs{number},2026,,Media file,player #1:{video},0.0,0.2,0.200,500.000,"
             f"No focal subject,0.1,{code},Not defined,{modifier},{kind},{start:.3f},{stop:.3f},"
-            f"0.1,{video},{indices[0]},{indices[1]},NA,NA,,"
+            f"0.1,{video},{indices[0]},{indices[1]},NA,NA,,{comment}"
         )
 
-    path = tmp_path / "a.csv"
     lines = [
         header,
         row(1, "lift", "left", "STATE", 0.004, 0.02),
         row(1, "lift", "right", "STATE", 0.01, 0.03),
         row(1, "lift", "left", "STATE", 0.02, 0.028),
         row(1, "chew", "", "POINT", 0.031, 0.031),
-        row(2, "grab", "", "STATE", 0.05, 0.1, (24, 49)),
+        row(2, "grab", "", "STATE", 0.05, 0.1, (24, 49), "missed"),
     ]
-    path.write_text("\n".join(lines) + "\n")
+    path = as_table(tmp_path / f"a{suffix}", lines)
     ds, report = boris.read(ds, path, annotator="Ana")
     assert bouts_of(ds, "M1/S1/1", "lift") == [[2, 15]]
     assert bouts_of(ds, "M1/S1/1", "chew") == [[15, 16]]
     assert bouts_of(ds, "M1/S1/2", "grab") == [[24, 49]]
-    assert "modifiers of 'lift'" in repr(report)
+    assert report.left == ("modifiers of 'lift'", "comments of 1 event(s)")
+    assert boris.behaviors(path) == ["lift", "chew", "grab"]
     assert mask_of(ds, "M1/S1/2", "Ana").max(axis=0).tolist() == [0, 0, 1, 0, 0, 0]
 
 
@@ -470,6 +501,7 @@ def test_exports_that_boris_made_of_our_project(bare_store, kind):
     ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60}, video=video)
     ds, report = boris.read(ds, paths)
     assert report.annotations == {"Ana": ("M1/S1/1", "M1/S1/2")}
+    assert report.left == ()
     for n in (1, 2):
         truth = random_mask(60, 6, n, unlabelled=True)
         assert (mask_of(ds, f"M1/S1/{n}", "Ana") == truth).all()

@@ -1,14 +1,13 @@
 """DeepEthogram's projects and label files."""
 
-import csv
 import json
 import shutil
 
 import h5py
 import numpy as np
 import pytest
-import yaml
 from io_stores import mask_of, random_mask
+from written.deepethogram import make, put_labels, put_outputs
 
 import soupxr as sx
 from soupxr.dataset import store_of
@@ -16,60 +15,13 @@ from soupxr.errors import ArgumentError, FormatError, SoupWarning
 from soupxr.io import deepethogram
 from soupxr.labels import with_background
 
-CLASSES = ["background", "walk", "groom"]
 N = 24
 
 
 @pytest.fixture
 def project(tmp_path, film):
-    """A project of two videos, with labels, results, statistics and a checkpoint."""
-    folder = tmp_path / "mice_deepethogram"
-    config = {
-        "project": {
-            "class_names": CLASSES,
-            "config_file": "project_config.yaml",
-            "data_path": "DATA",
-            "labeler": "jim",
-            "model_path": "models",
-            "name": "mice",
-        },
-        "augs": {"normalization": {"N": 10, "mean": [0.1, 0.2, 0.3], "std": [0.2, 0.2, 0.2]}},
-    }
-    (folder / "models" / "run").mkdir(parents=True)
-    (folder / "models" / "run" / "checkpoint.pt").write_bytes(b"weights")
-    (folder / "project_config.yaml").write_text(yaml.safe_dump(config))
-    for name in ("m1_a", "m2_a"):
-        film(folder / "DATA" / name / f"{name}.mp4", n_frames=N)
-        (folder / "DATA" / name / "stats.yaml").write_text("normalization: {}\n")
-    return folder
-
-
-def put_labels(project, name, mask, names=CLASSES):
-    path = project / "DATA" / name / f"{name}_labels.csv"
-    with path.open("w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["", *names])
-        rows.writerows([n, *row] for n, row in enumerate(mask.tolist()))
-    return path
-
-
-def put_outputs(
-    project, name, probability, groups=("resnet18", "tgmj"), thresholds=(0.5, 0.6, 0.3)
-):
-    path = project / "DATA" / name / f"{name}_outputs.h5"
-    with h5py.File(path, "w") as file:
-        for place, group in enumerate(groups):
-            entry = file.create_group(group)
-            # Only the last group has what the test looks for.
-            values = probability if place == len(groups) - 1 else 1 - probability
-            entry["P"] = values.astype(np.float32)
-            entry["logits"] = np.zeros_like(values, dtype=np.float32)
-            entry["thresholds"] = np.array(thresholds, np.float32)
-            entry.create_dataset("class_names", data=CLASSES, dtype=h5py.string_dtype())
-            if group.startswith("resnet"):
-                entry["spatial_features"] = np.zeros((len(values), 512), np.float32)
-                entry["flow_features"] = np.zeros((len(values), 512), np.float32)
-    return path
+    """A project of two videos, with statistics and a checkpoint."""
+    return make(tmp_path / "mice_deepethogram", film, N)
 
 
 def new(project, behaviors=("walk", "groom"), views=("joined",)):
@@ -88,7 +40,8 @@ def test_a_whole_project(project):
     assert report.annotations == {"jim": ("mice/DATA/1",)}
     assert report.results == {"fast": ("mice/DATA/1",)}
     told = repr(report)
-    for part in ("models/run/checkpoint.pt", "normalization=([0.1, 0.2, 0.3]", "features"):
+    left = ("models/run/checkpoint.pt", "normalization=([0.1, 0.2, 0.3]", "features")
+    for part in (*left, "stats.yaml of 2 video(s)"):
         assert part in told
     assert "labels of m2_a: it has none" in told
     assert (mask_of(ds, "mice/DATA/1", "jim") == mask).all()
@@ -281,3 +234,11 @@ def test_files_of_a_store_with_two_views_have_the_trial_s_name(bare_store, tmp_p
     assert files["M1/S1/1"].name == "M1_S1_1_labels.csv"
     header = files["M1/S1/1"].read_text().split("\n")[0]
     assert header == ",background,lift,handopen,grab,supinate,atmouth,chew"
+
+
+def test_a_video_does_not_become_a_second_trial(project):
+    put_labels(project, "m1_a", with_background(random_mask(N, 2, 1)))
+    ds, _ = deepethogram.read(new(project), project)
+    with pytest.raises(sx.FormatError, match="m1_a: its video is the trial mice/DATA/1 already"):
+        deepethogram.read(ds, project, trials={"m1_a": "A/S/1", "m2_a": "B/S/1"})
+    assert len(sx.open(ds.attrs["soupxr_store"]).soup.trials) == 2

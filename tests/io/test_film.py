@@ -120,6 +120,65 @@ def test_bars_names_and_playhead(span):
             assert (tuple(rows[x]) == COLORS[0]) == (40 <= at < 60), (frame, x, at)
 
 
+#: Where what follows looks: films are compressed, and colors kept at half the size.
+NEAR = 12.0
+
+
+@pytest.fixture
+def burnt(trial, tmp_path):
+    """A film that is hardly compressed: its decoded panels, and what was to be drawn in each."""
+    ds, mask = trial
+    path = film.write(ds, tmp_path / "reach.mp4", annotator="Ana", scale=6, quality=1, fps=100)
+    frames = VideoReader(path).read(0, 40)
+    names = [str(name) for name in ds.behavior.values]
+    panel = Panel(mask, names, 92 * 6, 0, 40, "all", f"{KEY}   Ana", 100.0)
+    top = 34 * 6
+    return frames[:, top : top + panel.height].astype(int), panel
+
+
+def test_the_panel_is_in_the_file(burnt):
+    shown, panel = burnt
+    drawn = np.stack([panel.draw(frame) for frame in range(40)]).astype(np.int16)
+    assert shown.shape == drawn.shape
+    shown, drawn = shown[:, ::2, ::2].astype(np.int16), drawn[:, ::2, ::2]
+    # Of all that could be drawn, what belongs to the frame is nearest.
+    distance = np.stack([np.abs(shown - one).mean(axis=(1, 2, 3)) for one in drawn], axis=1)
+    assert (distance.argmin(axis=1) == np.arange(40)).all()
+    assert distance.diagonal().max() < NEAR
+
+
+def test_the_playhead_in_the_file_moves_with_the_frame(burnt):
+    shown, panel = burnt
+    # Between two bars nothing but the playhead is bright.
+    between = panel._top(0) + panel.row - 1
+    row = shown[:, between - 1 : between + 1, panel.gutter :].min(axis=(1, 3))
+    columns = row.argmax(axis=1)
+    assert (np.diff(columns) > 0).all()
+    wide = panel.width - panel.gutter
+    wanted = (np.arange(40) + 0.5) * wide / 40
+    assert np.abs(columns - wanted).max() <= 2
+
+
+def test_names_in_the_file_can_be_read(burnt):
+    shown, panel = burnt
+    areas = []
+    for place in range(2):  # lift is lit in frames 10 to 19, handopen never
+        top = panel._top(place)
+        areas.append(shown[:, top : top + panel.row - 2, 3 : panel.gutter - 3])
+    lift, handopen = areas
+    for area, name in ((lift[0], "lift"), (handopen[0], "handopen")):
+        # Text on black: a few bright pixels, most of them dark.
+        bright = area.max(axis=2) > 90
+        assert 0.02 < bright.mean() < 0.5, name
+    assert (np.abs(lift[0] - handopen[0]).max(axis=2) > 60).mean() > 0.02
+    lit, dark = lift[15], lift[5]
+    assert np.abs(np.median(lit, axis=(0, 1)) - COLORS[0]).max() < 25
+    assert np.median(dark, axis=(0, 1)).max() < 25
+    # Dark text on the color, where it was bright on black.
+    text = dark.max(axis=2) > 110
+    assert lit[text].mean() < np.median(lit, axis=(0, 1)).mean() - 40
+
+
 def test_a_bout_of_one_frame_of_many_is_seen():
     mask = np.zeros((50_000, 1), np.int8)
     mask[31_234] = 1

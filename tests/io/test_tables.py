@@ -1,6 +1,7 @@
 """Tables of bouts and frames."""
 
 import csv
+import io
 import json
 
 import numpy as np
@@ -8,13 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from io_stores import mask_of, random_mask
+from processes import PROCESSES
 from results import put_result
 
 import soupxr as sx
 from soupxr.bouts import mask_to_bouts
 from soupxr.dataset import store_of
 from soupxr.errors import ArgumentError, FormatError
-from soupxr.io import tables
+from soupxr.files import is_unfinished
+from soupxr.io import gather, tables
 from soupxr.io.matching import TrialFinder
 from soupxr.io.sheet import read_rows, to_number
 from soupxr.store import write_annotations
@@ -93,6 +96,24 @@ def test_frames_that_count_from_one_and_name_the_last(bare_store, tmp_path):
     table = write(tmp_path / "c.tsv", "behavior\tstart\tend\nlift\t1\t2\n")
     ds, _ = tables.read(ds, table, unit="frame", first_frame=1, inclusive=True, annotator="Ben")
     assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Ben")[:, 0]).tolist() == [[0, 2]]
+
+
+def test_columns_that_mean_nothing_here_are_told(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 100})
+    table = write(
+        tmp_path / "b.csv",
+        "behavior,start_frame,stop_frame,remark,modifier,empty,\nlift,1,9,high,,,\n"
+        "grab,20,30,,left,,7\n",
+    )
+    _, report = tables.read(ds, table, annotator="Ana")
+    told = "column 'remark'", "column 'modifier'", "column 7, which has no header"
+    assert report.left == told
+    frames = write(tmp_path / "f.csv", "frame,time,index,lift\n0,0,5,1\n1,0.002,6,0\n")
+    _, report = tables.read(ds, frames, annotator="Ben")
+    assert report.left == ("column 'index'",)
+    twice = write(tmp_path / "p.csv", "behavior,start_frame,stop_frame,start_s\nlift,1,9,0.002\n")
+    _, report = tables.read(ds, twice, annotator="Cleo")
+    assert report.left == ()  # the same in another unit is no loss
 
 
 def test_rest_can_be_unlabelled(bare_store, tmp_path):
@@ -313,9 +334,49 @@ def test_a_trial_without_bouts_is_told_to_be_left(bare_store, tmp_path):
     assert "left  M1/S1/2: was exported, too, but has no bout in the table" in repr(report)
 
 
-def test_a_failing_disk_leaves_the_store_as_it_was(bare_store, tmp_path, monkeypatch):
-    from soupxr.io import gather
+@pytest.mark.parametrize("number", ["2", "2.0", "002"])
+def test_a_number_may_stand_under_trial_beside_the_animal_and_the_session(
+    bare_store, tmp_path, number
+):
+    ds = bare_store({"M1/S1/1": 20, "M1/S1/2": 20})
+    table = write(
+        tmp_path / "b.csv",
+        f"Mouse,Session,Trial,Behavior,Start (frame),Stop (frame)\nM1,S1,{number},lift,3,6\n",
+    )
+    ds, report = tables.read(ds, table, annotator="Ana")
+    assert report.annotations == {"Ana": ("M1/S1/2",)}
 
+
+def test_what_is_of_bouts_is_refused_for_a_table_of_frames(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 2})
+    table = write(tmp_path / "f.csv", "frame,lift\n0,1\n1,0\n")
+    for options in ({"unit": "frame"}, {"inclusive": True}):
+        with pytest.raises(ArgumentError, match="has a row for each frame"):
+            tables.read(ds, table, annotator="Ana", **options)
+    with pytest.raises(ArgumentError, match="sheet: expected none"):
+        tables.read(ds, table, annotator="Ana", sheet="one")
+
+
+def test_a_duration_that_is_none_is_told_by_its_name(bare_store, tmp_path):
+    ds = bare_store({"M1/S1/1": 20})
+    table = write(tmp_path / "b.csv", "behavior,start_s,duration_s\nlift,0.1,abc\n")
+    with pytest.raises(FormatError, match="duration: expected a number, but got 'abc'"):
+        tables.read(ds, table, annotator="Ana")
+
+
+def _no_room_for_ben(patch):
+    """Let the disk be full when Ben's labels are due."""
+    real = gather.write_annotations
+
+    def fails(address, annotator, masks, **options):
+        if annotator == "Ben":
+            raise sx.StoreError("the disk is full")
+        real(address, annotator, masks, **options)
+
+    patch.setattr(gather, "write_annotations", fails)
+
+
+def test_a_failing_disk_leaves_the_store_as_it_was(bare_store, tmp_path, monkeypatch):
     ds = bare_store({"M1/S1/1": 100})
     table = write(
         tmp_path / "b.csv",
@@ -324,20 +385,81 @@ def test_a_failing_disk_leaves_the_store_as_it_was(bare_store, tmp_path, monkeyp
     old = np.zeros((100, 6), np.int8)
     old[:5] = 1
     ds.sel(animal="M1").soup.annotate(old, annotator="Ana")
-    real = gather.write_annotations
-
-    def fails(address, annotator, masks, **options):
-        if annotator == "Ben":
-            raise sx.StoreError("the disk is full")
-        real(address, annotator, masks, **options)
-
-    monkeypatch.setattr(gather, "write_annotations", fails)
-    with pytest.raises(sx.StoreError, match="the disk is full"):
-        tables.read(sx.open(ds.attrs["soupxr_store"]), table, overwrite=True)
+    with monkeypatch.context() as patch:
+        _no_room_for_ben(patch)
+        with pytest.raises(sx.StoreError, match="the disk is full"):
+            tables.read(sx.open(ds.attrs["soupxr_store"]), table, overwrite=True)
     assert (mask_of(ds, "M1/S1/1", "Ana") == old).all()
 
 
+def _label_elsewhere(address, names):
+    ones = np.ones((100, 6), np.int8)
+    for name in names:
+        write_annotations(address, name, {"M1/S1/1": ones, "M1/S1/2": ones})
+
+
+def test_labels_that_another_process_makes_meanwhile_are_not_withdrawn(
+    bare_store, tmp_path, monkeypatch
+):
+    """The name is new when the import is put together, and not any more when it is written."""
+    ds = bare_store({"M1/S1/1": 100, "M1/S1/2": 100})
+    address = ds.attrs["soupxr_store"]
+    table = write(
+        tmp_path / "b.csv",
+        "trial,annotator,behavior,start_frame,stop_frame\n"
+        "M1/S1/1,Ana,lift,1,9\nM1/S1/1,Ben,lift,1,9\n",
+    )
+    plainly = gather.all_or_nothing
+
+    def meanwhile():
+        process = PROCESSES.Process(target=_label_elsewhere, args=(address, ["Ana"]))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        return plainly()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gather, "all_or_nothing", meanwhile)
+        _no_room_for_ben(patch)
+        with pytest.raises(sx.StoreError, match="the disk is full"):
+            tables.read(ds, table, overwrite=True)
+    ds = sx.open(address)
+    assert ds.annotator.values.tolist() == ["Ana"]
+    assert (ds.annotation.sel(annotator="Ana") == 1).all()
+
+
+@pytest.mark.parametrize("before", [["Ana"], ["Ana", "Abe"]])
+def test_of_new_annotators_none_stays_where_the_last_fails(
+    bare_store, tmp_path, monkeypatch, before
+):
+    ds = bare_store({"M1/S1/1": 100})
+    rows = [f"{name},lift,1,9" for name in [*before, "Ben"]]
+    table = write(
+        tmp_path / "b.csv", "\n".join(["annotator,behavior,start_frame,stop_frame", *rows, ""])
+    )
+    with monkeypatch.context() as patch:
+        _no_room_for_ben(patch)
+        with pytest.raises(sx.StoreError, match="the disk is full"):
+            tables.read(ds, table)
+    assert sx.open(ds.attrs["soupxr_store"]).sizes["annotator"] == 0
+    # Nothing of Ana's comes back under the next name.
+    other = write(tmp_path / "c.csv", "behavior,start_frame,stop_frame\ngrab,2,9\n")
+    ds, _ = tables.read(sx.open(ds.attrs["soupxr_store"]), other, annotator="Cleo")
+    assert ds.annotator.values.tolist() == ["Cleo"]
+    assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Cleo")[:, 0]).tolist() == []
+    assert mask_to_bouts(mask_of(ds, "M1/S1/1", "Cleo")[:, 2]).tolist() == [[2, 9]]
+
+
 # ------------------------------------------------------------------ real tables
+
+
+def length_of_union(spans):
+    """Seconds that any of the spans covers."""
+    total, end = 0.0, -np.inf
+    for start, stop in sorted(spans):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
 
 
 @pytest.mark.parametrize(
@@ -385,15 +507,15 @@ def test_real_tables_of_mouse_behavior(shared, bare_store, name, behaviors):
                     for row in rows
                     if (row["ID"], row["Experimenter"], row["type"]) == (video, rater, behavior)
                 ]
-                told = sum(stop - start for start, stop in own)
+                told = length_of_union(own)
                 if f"M1/S1/{n}" not in report.annotations[rater]:
                     assert not own
                     continue
                 mask = mask_of(ds, f"M1/S1/{n}", rater)[:, behaviors.index(behavior)]
                 # Each end is off by half a frame at most; overlapping bouts count once.
-                assert mask.sum() / fps <= told + len(own) / fps + 1e-9
-                bouts = mask_to_bouts(mask)
-                assert len(bouts) <= len(own)
+                assert (mask == 1).sum() / fps == pytest.approx(told, abs=len(own) / fps + 1e-9)
+                assert (mask == 1).any() == bool(own)
+                assert len(mask_to_bouts(mask == 1)) <= len(own)
 
 
 def test_a_real_table_of_frames(shared, bare_store):
@@ -480,6 +602,117 @@ def test_an_ethogram_goes_out_with_its_provenance(bare_store, tmp_path):
         tables.write(ds, tmp_path / "other.csv", mode="slow")
 
 
+def test_a_workbook_holds_its_provenance(bare_store, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60})
+    probability = np.zeros((60, 6), np.float32)
+    probability[10:20, 0] = 0.9
+    put_result(ds, "M1/S1/1", probability)
+    path = tables.write(ds, tmp_path / "out.xlsx", mode="fast")
+    assert [one.name for one in tmp_path.glob("*.json")] == []
+    sheet = openpyxl.load_workbook(path)["provenance"]
+    cells = {name: "".join(filter(None, texts)) for name, *texts in sheet.values}
+    assert (cells["labels"], cells["mode"], cells["form"]) == ("ethogram", "fast", "bouts")
+    assert cells["soupxr"] == sx.__version__
+    assert json.loads(cells["trials"]) == {"M1/S1/1": {"n_frames": 60, "fps": 500.0}}
+    (made,) = json.loads(cells["made"])
+    assert made["sequence_model"] == "a" * 64
+    assert made["thresholds"]["lift"] == 0.5
+    assert made["trials"] == ["M1/S1/1"]
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_a_long_record_is_whole_in_a_workbook(bare_store, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    ds = bare_store({"M1/S1/1": 12_000})
+    labels = np.resize(np.array([1, -1], np.int8), 12_000)
+    labels = np.repeat(labels[:, None], 6, axis=1)
+    ds = ds.soup.annotate(labels, annotator="Ana")
+    path = tables.write(ds, tmp_path / "out.xlsx", annotator="Ana")
+    rows = {name: texts for name, *texts in openpyxl.load_workbook(path)["provenance"].values}
+    pieces = [piece for piece in rows["unlabelled"] if piece]
+    assert len(pieces) > 1  # more than a cell takes
+    stretches = json.loads("".join(pieces))["M1/S1/1"]["lift"]
+    assert stretches == [[frame, frame + 1] for frame in range(1, 12_000, 2)]
+
+
+@pytest.fixture
+def labelled(bare_store):
+    ds = bare_store({"M1/S1/1": 60})
+    return ds.soup.annotate(random_mask(60, 6, 1, unlabelled=True), annotator="Ana")
+
+
+def test_a_table_takes_its_name_before_its_provenance(labelled, tmp_path, monkeypatch):
+    path = tables.write(labelled, tmp_path / "out.csv", annotator="Ana")
+    beside = tmp_path / "out.csv.provenance.json"
+    before = {one: one.read_bytes() for one in (path, beside)}
+    named = []
+    replace = type(path).replace
+
+    def fails(self, target):
+        named.append(target.name)
+        raise OSError(28, "No space left on device")
+
+    one = labelled.sel(trial=labelled.trial)
+    other = random_mask(60, 6, 2, unlabelled=True)
+    one.soup.annotate(other, annotator="Ana", overwrite=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", fails)
+        with pytest.raises(OSError, match="No space left"):
+            tables.write(one, path, annotator="Ana", overwrite=True)
+    assert named == ["out.csv"]
+    assert {one: one.read_bytes() for one in (path, beside)} == before
+    assert not [one for one in tmp_path.iterdir() if is_unfinished(one)]
+
+    def noted(self, target):
+        named.append(target.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(type(path), "replace", noted)
+    tables.write(one, path, annotator="Ana", overwrite=True)
+    assert named[1:] == ["out.csv", "out.csv.provenance.json"]
+
+
+def test_provenance_that_is_there_is_not_replaced_unasked(labelled, tmp_path):
+    beside = tmp_path / "out.csv.provenance.json"
+    beside.write_text("mine")
+    with pytest.raises(ArgumentError, match=r"provenance: expected a new file.*overwrite=True"):
+        tables.write(labelled, tmp_path / "out.csv", annotator="Ana")
+    assert not (tmp_path / "out.csv").exists()
+    with pytest.raises(ArgumentError, match="provenance: expected a new file"):
+        tables.write(labelled, io.StringIO(), annotator="Ana", provenance=beside)
+    assert beside.read_text() == "mine"
+    tables.write(labelled, tmp_path / "out.csv", annotator="Ana", overwrite=True)
+    assert json.loads(beside.read_text("utf-8"))["annotator"] == "Ana"
+
+
+@pytest.mark.parametrize("form", ["bouts", "frames"])
+def test_an_open_file_can_have_provenance(labelled, tmp_path, form):
+    what = {"annotator": "Ana", "form": form}
+    path = tables.write(labelled, tmp_path / "out.csv", **what)
+    record = json.loads((tmp_path / "out.csv.provenance.json").read_text("utf-8"))
+    stream, told = io.StringIO(), io.StringIO()
+    tables.write(labelled, stream, provenance=told, **what)
+    assert stream.getvalue() == path.read_text("utf-8")
+    assert json.loads(told.getvalue()) | {"exported": record["exported"]} == record
+    tables.write(labelled, io.StringIO(), provenance=tmp_path / "origin.json", **what)
+    assert json.loads((tmp_path / "origin.json").read_text("utf-8"))["form"] == form
+    with pytest.raises(ArgumentError, match="provenance: expected None unless path is an open"):
+        tables.write(labelled, tmp_path / "b.csv", provenance=tmp_path / "o.json", **what)
+    assert not (tmp_path / "b.csv").exists()
+
+
+def test_of_a_table_that_fails_there_is_no_provenance(labelled, tmp_path):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        tables.write(labelled, Full(), annotator="Ana", provenance=tmp_path / "origin.json")
+    assert list(tmp_path.glob("*origin.json*")) == []
+
+
 def test_a_dataframe_for_statistics(bare_store):
     ds = bare_store({"M1/S1/1": 60, "M1/S1/2": 60})
     mask = random_mask(60, 6, 1)
@@ -527,12 +760,18 @@ def test_trials_are_found_by_key_video_and_what_the_user_says(bare_store):
     assert key("/data/M1/S1/reach_side_v001.avi") == "M1/S1/1"
     assert key("reach_side_v001.mp4") == "'reach_side_v001.mp4' may be any of M1/S1/1, M1/S2/1"
     assert key("reach_side_v001.mp4", "M1/S2/1").startswith("'reach_side")
+    # Another session's folder, which no trial of this name has; and one that says nothing.
+    assert key("M2/S2/reach_side_v012.mp4") is None
+    assert key("M1/S1/reach_side_v012.mp4") is None
+    assert key("M2/moved/reach_side_v012.mp4") == "M2/S1/12"
     assert key("elsewhere.mp4") is None
     finder = TrialFinder(trials, r"(?P<animal>\w+) day (?P<session>\w+) no (?P<trial_id>\d+)")
     assert key("M2 day S1 no 12") == "M2/S1/12"
     finder = TrialFinder(trials, {"film": "M2/S1/12", "gone": "M9/S1/1"})
     assert key("/x/film.mp4") == "M2/S1/12"
+    assert finder.unmet() == ["gone"]
     assert key("gone") is None
+    assert finder.unmet() == []
 
 
 def test_numbers_of_all_kinds():

@@ -10,7 +10,14 @@ from processes import PROCESSES, kill_after
 import soupxr as sx
 from soupxr.ingest import TrialRow
 from soupxr.schema import FRAME_CHUNK
-from soupxr.store import Store, correct_trial, remove_trials, write_annotations
+from soupxr.store import (
+    Conflict,
+    Store,
+    correct_trial,
+    remove_trials,
+    withdraw_annotator,
+    write_annotations,
+)
 
 N_FRAMES = 2 * FRAME_CHUNK + 7
 KEYS = tuple(f"M1/S1/{i}" for i in range(4))
@@ -185,3 +192,47 @@ def test_killed_at_random_points(address):
     write_annotations(address, "last", masks(99, KEYS[:1]))
     assert_stored(address, "last", masks(99, KEYS[:1]))
     assert (stored(address, "last", KEYS[1]) == -1).all()
+
+
+def test_one_who_was_new_can_be_withdrawn(address):
+    write_annotations(address, "Ana", masks(0))
+    write_annotations(address, "Ben", masks(1, KEYS[:1]))
+    remove_trials(address, KEYS[:1])
+    withdraw_annotator(address, "Ben")
+    withdraw_annotator(address, "Ben")  # as often as one likes
+    assert Store(address).labels("annotator") == ["Ana"]
+    write_annotations(address, "Cleo", masks(2, KEYS[1:2]))
+    assert_stored(address, "Cleo", masks(2, KEYS[1:2]))
+    assert (stored(address, "Cleo", KEYS[2]) == -1).all()
+    assert_stored(address, "Ana", masks(0, KEYS[1:]))
+
+
+def test_a_name_stays_while_there_are_labels_by_it_or_a_later_name(address):
+    write_annotations(address, "Ana", masks(0))
+    with pytest.raises(sx.StoreError, match="Ana: the name stays"):
+        withdraw_annotator(address, "Ana")
+    assert_stored(address, "Ana", masks(0))
+    write_annotations(
+        address, "Ana", {key: mask * 0 - 1 for key, mask in masks(0).items()}, overwrite=True
+    )
+    write_annotations(address, "Ben", masks(1))
+    with pytest.raises(sx.StoreError, match="the name stays"):
+        withdraw_annotator(address, "Ana")
+    assert_stored(address, "Ben", masks(1))
+
+
+def test_what_was_half_replaced_is_known_block_by_block(address):
+    """A full disk stopped somebody: it is theirs to write again, and nobody else's labels."""
+    old, new = masks(0, KEYS[:1]), masks(1, KEYS[:1])
+    half = {key: np.concatenate([new[key][:FRAME_CHUNK], old[key][FRAME_CHUNK:]]) for key in new}
+    write_annotations(address, "Ana", half)
+    write_annotations(address, "Ana", old, expected=new)
+    assert_stored(address, "Ana", old)
+    other = {
+        key: np.where(np.arange(len(mask))[:, None] == 3, 1 - mask, mask)
+        for key, mask in half.items()
+    }
+    write_annotations(address, "Ana", other, overwrite=True)
+    with pytest.raises(Conflict):
+        write_annotations(address, "Ana", old, expected=new)
+    assert_stored(address, "Ana", other)

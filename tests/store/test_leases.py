@@ -84,6 +84,17 @@ def test_signs_of_life_are_given_while_it_is_held(tmp_path, monkeypatch):
     until(lambda: "soupxr-leases" not in {thread.name for thread in threading.enumerate()})
 
 
+def test_a_lease_that_is_damaged_does_not_end_the_signs_of_life_of_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_S", 0.02)
+    address = folder_of(tmp_path)
+    with take(address, "other work") as damaged:
+        (tmp_path / "reach.zarr/leases" / damaged._name).write_bytes(b"\xff\xfe")
+        until(lambda: damaged._is_lost)
+        with take(address, WORK) as lease:
+            before = lease._holder.beat
+            until(lambda: lease._holder.beat > before + 2)
+
+
 def test_whose_holder_is_silent_is_taken_over_once(address, elsewhere):
     first = take(address, WORK)
     seen = take(address, WORK).text
@@ -168,9 +179,10 @@ def test_who_waits_goes_on_when_it_is_given_back(address, elsewhere):
 def test_who_waits_takes_over_from_the_silent(address, elsewhere, monkeypatch):
     monkeypatch.setattr(leases, "PATIENCE_S", 0.1)
     monkeypatch.setattr(leases, "LOOK_S", 0.02)
-    take(address, WORK)
+    silent = take(address, WORK)
     with waiting_for(address, WORK, timeout=60) as lease:
         assert lease.deaths == 1
+    silent.release()
 
 
 def test_who_waits_too_long_is_told_for_whom(address, elsewhere):
@@ -189,7 +201,8 @@ def test_a_lease_that_is_none_of_ours_is_somebodys(address, elsewhere):
     assert notes.create(leases._name(WORK), "{half a te")
     held = take(address, WORK)
     assert held == Held("{half a te", "somebody")
-    assert take(address, WORK, dead=held.text).deaths == 1
+    with take(address, WORK, dead=held.text) as lease:
+        assert lease.deaths == 1
 
 
 def test_without_permission_it_is_told(tmp_path, monkeypatch):

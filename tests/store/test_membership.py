@@ -1,5 +1,7 @@
 """Adding and removing: all or nothing, nobody else disturbed, data freed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import zarr
@@ -15,6 +17,8 @@ from soupxr.store import (
     correct_trial,
     remove_trials,
 )
+from soupxr.store.leases import of_trial, take, taken
+from soupxr.store.zarrs import write
 
 
 @pytest.fixture
@@ -48,8 +52,6 @@ def chunks_of(address, name):
 
 
 def zarr_chunks(address, name):
-    from pathlib import Path
-
     return [p for p in Path(address, name).rglob("*") if p.is_file() and p.name != "zarr.json"]
 
 
@@ -124,6 +126,19 @@ def test_removal_frees_the_trials_data_and_no_other(address):
     np.testing.assert_array_equal(shown(address, "M1/S1/10", "probability"), kept)
 
 
+def test_a_lease_that_a_killed_process_left_goes_with_its_trial(address):
+    gone, other = "M1/S1/1", "M1/S1/2"
+    add_trials(address, [row(gone), row(other)])
+    works = [of_trial("fast", key) for key in (gone, other)]
+    leases = [take(address, work) for work in works]
+    remove_trials(address, [gone])
+    assert taken(address, works) == {works[1]}
+    assert not leases[0].beat()
+    for lease in leases:
+        lease.release()
+    assert taken(address, works) == set()
+
+
 def test_a_removed_trial_can_be_added_again_and_is_empty(address):
     add_trials(address, [row("M1/S1/1"), row("M1/S1/2")])
     results("M1/S1/1", 30, address)
@@ -152,6 +167,30 @@ def test_a_writer_of_a_trial_that_was_removed_and_added_again_is_refused(address
     with pytest.raises(Overtaken, match="removed and added again"):
         writer.commit(np.zeros((30, 6), np.float32), np.zeros((30, 6), np.int8), "{}")
     assert shown(address, "M1/S1/1", "status") == 0
+
+
+@pytest.mark.parametrize("column", ["n_frames", "video_path", "animal"])
+def test_to_write_beside_what_cannot_be_read_is_refused(address, column):
+    add_trials(address, [row("M1/S1/1")])
+    for chunk in zarr_chunks(address, column):
+        chunk.write_bytes(b"\x93 no chunk at all " * 3)
+    with pytest.raises(sx.StoreError, match="the store is damaged here"):
+        add_trials(address, [row("M1/S1/2")])
+    assert Store(address).keys() == ["M1/S1/1"]
+
+
+def test_a_wrong_value_is_not_taken_for_damage(address):
+    add_trials(address, [row("M1/S1/1")])
+    with pytest.raises(ValueError, match="invalid literal"):
+        write(Store(address).arrays["n_frames"], slice(0, 1), np.array(["many"], dtype=object))
+
+
+def test_a_trial_that_cannot_be_freed_is_not_removed(address):
+    add_trials(address, [row("M1/S1/1")])
+    Path(address, "features/slow/logit/zarr.json").write_text("no description")
+    with pytest.raises(sx.StoreError, match=r"features/slow/logit: the store is damaged"):
+        remove_trials(address, ["M1/S1/1"])
+    assert Store(address).keys() == ["M1/S1/1"]
 
 
 def test_correcting_twice_keeps_what_was_made_in_between(address):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import obstore
 import pandas as pd
 import pytest
 import zarr
+from click.testing import CliRunner
+from counting import counted
 from processes import PROCESSES
+from results import annotate
 
 import soupxr as sx
+from soupxr.cli import main
+from soupxr.inference.engine import FeatureEngine
 from soupxr.ingest import TrialRow
 from soupxr.store import Store, add_trials
 from soupxr.store.objects import zarr_store
@@ -59,6 +65,52 @@ def test_the_main_job(on_s3, models, tmp_path):
     assert kept.status.sel(mode="fast").values.tolist() == [2, 2]
 
 
+def half_of(seed: int) -> np.ndarray:
+    """Labels of a trial: each behavior in other six frames."""
+    return np.stack([np.roll(np.repeat([1, 0], 6), seed + 2 * n) for n in range(6)], 1).astype("i1")
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_all_the_rest(on_s3, models, tmp_path):
+    """What is replaced, decided anew, trained, cached, checked, and taken in and out."""
+    checkpoints = models()
+    done, tables = [], []
+    for one in on_s3:
+        address = one.attrs["soupxr_store"]
+        one = one.soup.infer("fast", **checkpoints)
+        for seed, key in enumerate(KEYS):
+            one = annotate(one, key, half_of(seed), "Ana")
+        one = one.soup.infer("fast", **checkpoints, thresholds=0.4, overwrite=True)
+        assert Store(address).optional("replacement/fast")
+        one.soup.optimize_thresholds("fast", annotator="Ana", on="all")
+        one = one.soup.cache_frames((32, 32), progress=False)
+        one = one.soup.drop_cache()
+        table = tmp_path / f"bouts-{len(done)}.csv"
+        sx.io.tables.write(one, table, annotator="Ana")
+        one, report = sx.io.tables.read(one, table, annotator="Ben")
+        assert report.annotations == {"Ben": KEYS}
+        kept = Store(address).arrays["probability"]
+        kept[0, 0, :4] = np.nan
+        assert not one.soup.check(videos=False).ok
+        one.soup.check(videos=False, repair=True)
+        assert one.soup.check(videos=False).ok
+        assert one.soup.trials.fast.tolist() == ["features", "complete", "complete"]
+        one = one.soup.infer("fast", **checkpoints)
+        trained = one.soup.sequence.train(
+            "fast", model_out=tmp_path / f"run-{len(done)}", max_epochs=1, annotator="Ana"
+        )
+        own = checkpoints | {"sequence_model_in": trained.path}
+        one = one.soup.infer("fast", **own, overwrite=True)
+        done.append(sx.open(address))
+        tables.append(table.read_text())
+        said = CliRunner().invoke(main, ["ls", address, "--csv"]).output
+        assert said.count("complete") == len(KEYS)
+        assert CliRunner().invoke(main, ["check", address, "--no-videos"]).exit_code == 0
+    assert_equal(*done)
+    assert tables[0] == tables[1]
+
+
 def _credentials() -> dict[str, str]:
     """What the environment says of S3; processes are forked from one that does not know it."""
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
@@ -90,35 +142,32 @@ def test_processes_that_add_at_the_same_time_lose_nothing(on_s3):
     assert len(set(Store(address).slots(keys))) == len(keys)
 
 
-def _infer(credentials: dict[str, str], address: str, models: dict, log: str) -> None:
+def _infer(credentials: dict[str, str], address: str, models: dict, start, told) -> None:
     os.environ.update(credentials)
     sx.set_options(progress=False)
-    sx.open(address).soup.infer("fast", **models, log=log)
+    seen: list[int] = []
+    FeatureEngine._forward = counted(seen)
+    ds = sx.open(address)
+    start.wait()
+    ds.soup.infer("fast", **models)
+    told.send(sum(seen))
 
 
 @pytest.mark.slow
 @pytest.mark.thorough
-def test_two_runs_share_the_trials(on_s3, models, tmp_path):
+def test_two_runs_share_the_trials(on_s3, models):
     ds, folder = on_s3
     address = ds.attrs["soupxr_store"]
-    logs = [tmp_path / f"{name}.jsonl" for name in "ab"]
-    processes = [
-        PROCESSES.Process(target=_infer, args=(_credentials(), address, models(), str(log)))
-        for log in logs
-    ]
+    at_once, (ours, theirs) = PROCESSES.Barrier(2), PROCESSES.Pipe()
+    arguments = (_credentials(), address, models(), at_once, theirs)
+    processes = [PROCESSES.Process(target=_infer, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
         assert process.exitcode == 0
     assert_equal(sx.open(address), folder.soup.infer("fast", **models()))
-    done = [
-        line["key"]
-        for log in logs
-        for line in map(json.loads, log.read_text().splitlines())
-        if line["event"] == "trial" and line["seconds"] > 0
-    ]
-    assert sorted(set(done)) == sorted(KEYS)
+    assert sum(ours.recv() for _ in processes) == int(folder.n_frames.sum())
 
 
 def test_a_store_that_is_not_there(s3):
@@ -127,14 +176,44 @@ def test_a_store_that_is_not_there(s3):
 
 
 def test_a_bucket_that_is_not_there(s3, tmp_path):
-    with pytest.raises(sx.StoreError, match="no-such-bucket"):
-        sx.create("s3://no-such-bucket/reach.zarr", tmp_path)
+    for call in (lambda url: sx.create(url, tmp_path), sx.open):
+        with pytest.raises(sx.StoreError, match="no-such-bucket") as told:
+            call("s3://no-such-bucket/reach.zarr")
+        # One line for people, and nothing of how the library keeps it.
+        assert "\n" not in str(told.value)
+        assert " { " not in str(told.value)
+        assert len(str(told.value)) < 250
 
 
 def test_a_store_is_not_made_twice(on_s3, tmp_path):
     ds, _ = on_s3
     with pytest.raises(sx.StoreError, match="there is one"):
         sx.create(ds.attrs["soupxr_store"], tmp_path)
+
+
+def test_of_two_that_make_a_store_at_once_one_does(s3, tmp_path, monkeypatch):
+    """Both have seen that nothing is there before either begins."""
+    looked, look = threading.Barrier(2), obstore.list_with_delimiter
+
+    def look_together(*args):
+        found = look(*args)
+        looked.wait(timeout=60)
+        return found
+
+    def create(views):
+        try:
+            return sx.create(f"{s3}/reach.zarr", tmp_path, views=views)
+        except sx.StoreError as refused:
+            return refused
+
+    monkeypatch.setattr(obstore, "list_with_delimiter", look_together)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(create, [("side",), ("side", "front")]))
+    monkeypatch.undo()
+    (refused,) = (one for one in made if isinstance(one, sx.StoreError))
+    (ds,) = (one for one in made if one is not refused)
+    assert "expected nothing there" in str(refused)
+    assert sx.open(f"{s3}/reach.zarr").identical(ds)
 
 
 def test_what_lies_in_the_bucket_is_zarr_and_nothing_else(on_s3):

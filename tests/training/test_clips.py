@@ -269,7 +269,7 @@ def test_batches_are_read_ahead_of_use():
     trial = clips(0, 50)
     with closing(random_batches([trial], [places((0, t)) for t in range(20)], 1, EDGE, 1)) as b:
         next(b)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while len(trial.reader.spans) < LOOK_AHEAD and time.monotonic() < deadline:
             time.sleep(0.005)
         assert len(trial.reader.spans) == LOOK_AHEAD

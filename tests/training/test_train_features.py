@@ -223,6 +223,7 @@ def test_oversampling_draws_rare_behaviors_more_often(flow, ds, tmp_path, monkey
 # ---------------------------------------------------------------- the other modes
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["medium", "slow"])
 def test_a_step_of_the_feature_extractors_of_other_modes(ds, tmp_path, spare, mode):
     given = checkpoint.write(

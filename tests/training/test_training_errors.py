@@ -211,7 +211,7 @@ def test_features_that_are_no_numbers(ds, tmp_path, part):
     whole = train_sequence(ds, tmp_path / "whole", max_epochs=1)
     key = whole.extra["training"]["split"][part][0]
     store = store_of(ds)
-    store.optional("features/fast")["spatial"][store.trial(key).slot, 5] = float("nan")
+    store.features("fast")["spatial"][store.trial(key).slot, 5] = float("nan")
     with pytest.raises(sx.TrainingError, match=rf"not a number in epoch 0 at .*{key} \["):
         train_sequence(ds, tmp_path / "x", batch_size=3)
     assert not (tmp_path / "x/best.ckpt").exists()

@@ -195,7 +195,7 @@ def _nothing_left_running() -> Iterator[None]:
     if module is not None:
         module.close_all()
     gc.collect()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while _children() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _children()

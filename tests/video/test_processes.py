@@ -91,7 +91,7 @@ def _python(clip, ending: str):
 
 
 def _gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if not any(psutil.pid_exists(pid) for pid in pids):
             return True

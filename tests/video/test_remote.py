@@ -183,12 +183,10 @@ def test_a_store_of_videos_elsewhere_is_looked_over(new_store, server, tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.thorough
-def test_videos_and_store_in_a_bucket(new_store, models, s3, tmp_path):
+def test_videos_and_store_in_a_bucket(new_store, models, s3, in_bucket, tmp_path):
     here = new_store(*KEYS, name="here.zarr")
-    root = as_root(f"{s3}/videos")
-    for path in sorted((tmp_path / "videos").rglob("*.mp4")):
-        (root / path.relative_to(tmp_path / "videos").as_posix()).write_bytes(path.read_bytes())
-    ds = sx.create(f"{s3}/reach.zarr", f"{s3}/videos").soup.add_item("M1")
+    videos = in_bucket(tmp_path / "videos")
+    ds = sx.create(f"{s3}/reach.zarr", videos).soup.add_item("M1")
     found, expected = (one.soup.infer("fast", **models()) for one in (ds, here))
     np.testing.assert_array_equal(found.probability, expected.probability)
 

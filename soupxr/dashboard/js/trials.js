@@ -4,8 +4,15 @@ const ROW = 50;
 const SPARE = 4;
 /** A trial that has not come by then is no longer marked as on its way. */
 const OPEN_MS = 5000;
-const STATUS = ["not inferred", "features only", "complete", "failed", "thresholds half applied"];
-const STATUS_CLASS = ["none", "features", "complete", "failed", "deciding"];
+const STATUS = [
+  "not inferred",
+  "features only",
+  "complete",
+  "failed",
+  "thresholds half applied",
+  "half replaced",
+];
+const STATUS_CLASS = ["none", "features", "complete", "failed", "deciding", "replacing"];
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 class Trials {
@@ -153,7 +160,7 @@ class Trials {
     if (order === "unlabelled") return by((i) => labelled[i]);
     if (!order.startsWith("status ")) return rows;
     const mode = order.slice("status ".length);
-    const rank = [2, 1, 0, 3, 1];
+    const rank = [2, 1, 0, 3, 1, 1];
     return by((i) => rank[this.status(mode, i)]);
   }
 

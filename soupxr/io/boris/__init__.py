@@ -29,6 +29,11 @@ __all__ = ["behaviors", "read", "write"]
 PathLike = str | os.PathLike[str]
 
 
+def __dir__() -> list[str]:
+    # What Tab offers: no inner workings.
+    return __all__
+
+
 def read(
     ds: xr.Dataset,
     path: PathLike | Sequence[PathLike],
@@ -43,8 +48,12 @@ def read(
     trials: TrialNames = None,
     missing: Missing = "refuse",
     overwrite: bool = False,
+    dry_run: bool = False,
 ) -> tuple[xr.Dataset, ImportReport]:
     """Take in labels from BORIS: all of them or, if anything is wrong, none.
+
+    Labels have no place for comments, descriptions, modifiers and further independent variables:
+    the report tells of those that are there.
 
     Parameters
     ----------
@@ -80,6 +89,8 @@ def read(
         What to do with trials and behaviors that the selection does not have.
     overwrite : bool
         Replace what the annotators have said of these trials.
+    dry_run : bool
+        Only read and check; write nothing. The report says what would be taken.
 
     Returns
     -------
@@ -99,7 +110,7 @@ def read(
     --------
     >>> ds, report = sx.io.boris.read(ds, "reach.boris", annotator="Ana")  # doctest: +SKIP
     """
-    from soupxr.io.boris.placing import Choices, place
+    from soupxr.io.boris.placing import Choices, place, tell_of_the_rest
 
     one_of("unpaired", unpaired, ("refuse", "close"))
     one_of("points", points, ("frame", "leave"))
@@ -127,7 +138,8 @@ def read(
     choices = Choices(annotator, subject, unpaired == "close", points == "frame", rest)
     for observation in found:
         place(observation, gathering, choices)
-    return gathering.commit(overwrite)
+    tell_of_the_rest(found, gathering)
+    return gathering.commit(overwrite, dry_run)
 
 
 def _check_subject(subject: str | None, found: Sequence[Observation]) -> None:

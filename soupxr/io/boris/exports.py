@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from soupxr.errors import FormatError
-from soupxr.io.boris.observation import Event, Kind, Media, Moment, Observation
+from soupxr.io.boris.observation import Event, Kind, Media, Moment, Observation, words_of
 from soupxr.io.sheet import Row, is_empty, read_rows, to_number
 
 __all__ = ["observations_of"]
@@ -32,6 +34,18 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "index_start": ("image index start", "frame index start"),
     "index_stop": ("image index stop", "frame index stop"),
 }
+#: Of what BORIS writes, the headers that say nothing that an observer told.
+FACTS = frozenset(
+    [word for known in HEADERS.values() for word in known]
+    + ["observation date", "observation duration", "observation type", "coding duration"]
+    + ["observation duration by subject by observation", "fps", "fps (frame/s)", "duration (s)"]
+    + ["image file path", "image file path start", "image file path stop", "variable"]
+)
+#: What observers wrote, and their headers.
+COMMENTS = ("comment", "comment start", "comment stop")
+DESCRIPTION = "description"
+MODIFIERS = "modif"
+CATEGORIES = ("behavioral category", "behavioural category")
 #: A header is looked for in so many rows: old versions tell of the observation before it.
 ROWS_BEFORE = 60
 NOTHING = frozenset(["na", "nan", "none", ""])
@@ -47,6 +61,14 @@ class _Table:
     rows: Sequence[Row]
     before: Mapping[str, str]
 
+    @cached_property
+    def places(self) -> Mapping[str, Sequence[int]]:
+        """Columns of each header, in small letters."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for place, name in enumerate(self.header):
+            found[name.lower()].append(place)
+        return found
+
     @property
     def is_aggregated(self) -> bool:
         return "start" in self.columns
@@ -57,7 +79,16 @@ class _Table:
         return "" if is_empty(cell) else str(cell).strip()
 
     def number(self, row: Row, name: str) -> float:
-        return to_number(self.text(row, name))
+        number = to_number(self.text(row, name))
+        return number if math.isfinite(number) else math.nan
+
+    def told(self, row: Row, *headers: str) -> str:
+        """The first thing that is told under some headers, given in small letters."""
+        for place in (place for word in headers for place in self.places.get(word, ())):
+            cell = row.cells[place] if place < len(row.cells) else None
+            if text := words_of(str(cell)):
+                return text
+        return ""
 
     def where(self, row: Row) -> str:
         return f"{self.path.name}, row {row.number}"
@@ -108,22 +139,32 @@ def _observation(table: _Table, name: str, rows: Sequence[Row]) -> Observation:
     events = (
         _bouts(table, rows, problems) if table.is_aggregated else _events(table, rows, problems)
     )
-    variables = {
-        header: str(first.cells[place]).strip()
-        for place, header in enumerate(table.header)
-        if place not in table.columns.values()
-        and place < len(first.cells)
-        and not is_empty(first.cells[place])
-    }
     return Observation(
         name,
         f"{table.path.name}, observation {name!r}",
         _players(table, rows, problems),
         list(events),
         None,
-        {**table.before, **variables},
+        dict(_variables(table, rows)),
         problems,
+        description=table.told(first, DESCRIPTION) or table.before.get(DESCRIPTION, ""),
+        left=["behavioral categories"] * any(table.told(row, *CATEGORIES) for row in rows),
     )
+
+
+def _variables(table: _Table, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """Independent variables: old versions tell them above the header, others in columns."""
+    own = {*FACTS, *COMMENTS, *CATEGORIES, DESCRIPTION}
+    yield from (
+        (name, told)
+        for name, told in table.before.items()
+        if name not in own and not name.startswith("player")
+    )
+    for name in dict.fromkeys(table.header):
+        if name and name.lower() not in own and not name.lower().startswith(MODIFIERS):
+            told = next((told for row in rows if (told := table.told(row, name.lower()))), "")
+            if told:
+                yield name, told
 
 
 def _players(table: _Table, rows: Sequence[Row], problems: list[str]) -> list[list[Media]]:
@@ -217,7 +258,7 @@ def _event(
     table: _Table, row: Row, moment: Moment, kind: Kind, stop: Moment | None = None
 ) -> Event:
     subject = table.text(row, "subject")
-    names = [place for place, name in enumerate(table.header) if name.lower().startswith("modif")]
+    names = [place for place, name in enumerate(table.header) if name.lower().startswith(MODIFIERS)]
     modifiers = "|".join(
         str(row.cells[place]).strip()
         for place in names
@@ -231,4 +272,5 @@ def _event(
         kind,
         table.where(row),
         stop,
+        table.told(row, *COMMENTS),
     )

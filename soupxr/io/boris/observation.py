@@ -7,11 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["NO_FOCAL_SUBJECT", "Bout", "Event", "Media", "Moment", "Observation", "pair"]
+__all__ = [
+    "NO_FOCAL_SUBJECT",
+    "Bout",
+    "Event",
+    "Media",
+    "Moment",
+    "Observation",
+    "pair",
+    "words_of",
+]
 
 NO_FOCAL_SUBJECT = "No focal subject"
+#: What BORIS writes where nobody told anything.
+UNTOLD = frozenset(["", "NA", "nan", "None", "Not defined"])
 
 Kind = Literal["START", "STOP", "POINT", "STATE", "BOUT"]
+
+
+def words_of(text: str) -> str:
+    """What somebody told, without what BORIS writes where nobody did."""
+    text = text.strip()
+    return "" if text in UNTOLD else text
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,8 @@ class Event:
         File and row, for messages.
     stop : Moment or None
         Of a ``"BOUT"``; None where nothing ended it.
+    comment : str
+        What the observer wrote beside it.
     """
 
     moment: Moment
@@ -74,6 +93,7 @@ class Event:
     kind: Kind
     where: str
     stop: Moment | None = None
+    comment: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,10 @@ class Observation:
         Independent variables.
     ethogram : sequence of str or None
         Behaviors that could be scored; None where that is not told.
+    description : str
+        What the observer wrote of all of it.
+    left : sequence of str
+        What else is there of which labels have no use.
     """
 
     name: str
@@ -100,6 +124,8 @@ class Observation:
     variables: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
     ethogram: Sequence[str] | None = None
+    description: str = ""
+    left: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from soupxr.io.boris.observation import (
     Moment,
     Observation,
     pair,
+    words_of,
 )
 from soupxr.io.gather import Gathering
 from soupxr.io.spans import LENIENCE, Rest, Span
 from soupxr.store import StoredTrial
 
-__all__ = ["OBSERVERS", "UNLABELLED", "Choices", "place"]
+__all__ = ["OBSERVERS", "UNLABELLED", "Choices", "place", "tell_of_the_rest"]
 
 #: Independent variables that say who labelled.
 OBSERVERS = ("observer", "annotator", "rater", "coder", "scorer")
@@ -93,6 +94,35 @@ def place(observation: Observation, gathering: Gathering, choices: Choices) -> N
         )
 
 
+def tell_of_the_rest(observations: Sequence[Observation], gathering: Gathering) -> None:
+    """Note what observations hold that labels have no place for, one line a kind."""
+    commented = sum(bool(event.comment) for one in observations for event in one.events)
+    if commented:
+        gathering.leave(f"comments of {commented} event(s)")
+    described = sum(bool(one.description.strip()) for one in observations)
+    if described:
+        gathering.leave(f"descriptions of {described} observation(s)")
+    for one in observations:
+        for name in _unused(one):
+            gathering.leave(f"independent variable {name!r}")
+        for what in one.left:
+            gathering.leave(what)
+
+
+def _unused(observation: Observation) -> Iterator[str]:
+    """Independent variables that say neither who labelled nor which trial it is."""
+    told = _variables(observation)
+    observers = [name for name in OBSERVERS if told.get(name)][:1]
+    used = {*observers, *(LEVELS if set(LEVELS) <= set(told) else ())}
+    for name, value in observation.variables.items():
+        if words_of(value) and name.strip().lower() not in used:
+            yield name
+
+
+def _variables(observation: Observation) -> dict[str, str]:
+    return {name.strip().lower(): value for name, value in observation.variables.items()}
+
+
 # ------------------------------------------------------------------ who, and which trials
 
 
@@ -120,7 +150,7 @@ def _of_subject(
 
 
 def _annotator(observation: Observation, gathering: Gathering, given: str | None) -> str:
-    told = {name.strip().lower(): value for name, value in observation.variables.items()}
+    told = _variables(observation)
     names = [told[name] for name in OBSERVERS if told.get(name)]
     if given is not None:
         if names and names[0] != given:
@@ -136,7 +166,7 @@ def _annotator(observation: Observation, gathering: Gathering, given: str | None
 
 def _shown(observation: Observation, gathering: Gathering) -> list[_Shown]:
     """Files of the first player that shows trials, and these."""
-    told = {name.strip().lower(): value for name, value in observation.variables.items()}
+    told = _variables(observation)
     own = "/".join(told[level] for level in LEVELS) if set(LEVELS) <= set(told) else ""
     players = observation.players or [[Media("")]]
     for player in players:

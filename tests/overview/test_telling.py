@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import soupxr as sx
-from soupxr.overview import MOST_ANIMALS
+import soupxr.synthetic
+from soupxr.overview.telling import MOST_ANIMALS
 
 
 def label(ds, annotator: str):
@@ -59,6 +60,9 @@ def test_failures_and_what_is_left_come_first(new_store, models, tmp_path):
     assert second == 'ds = ds.soup.infer(mode="fast")  # goes on: 1 trial left'
     assert "medium     nothing inferred yet" in told
     assert 'infer(mode="medium")' not in told
+    page = parsed(ds.soup._repr_html_()).text
+    for part in ("2 complete", "1 failed", "fast", "medium", "lift, handopen, grab", first, "Next"):
+        assert part.partition("  #")[0] in page
 
 
 def test_with_labels_it_proposes_to_evaluate(new_store, models):
@@ -125,6 +129,18 @@ def test_a_dataset_without_a_store_says_so(new_store):
     assert "does not know its store" in ds.soup._repr_html_()
 
 
+FORMATS = ("animal_soup", "boris", "deepethogram", "film", "jaaba", "nwb", "tables")
+
+
+def test_tab_offers_public_names_only_of_modules():
+    formats = [getattr(sx.io, name) for name in FORMATS]
+    for module in (sx, sx.io, sx.analysis, soupxr.synthetic, *formats):
+        assert dir(module) == sorted(module.__all__), module.__name__
+        assert all(hasattr(module, name) for name in dir(module))
+    assert dir(sx.io.boris) == ["behaviors", "read", "write"]
+    assert {*FORMATS, "ImportReport"} == set(dir(sx.io))
+
+
 def test_tab_offers_public_names_only(new_store):
     soup = new_store("M1/S1/1").soup
     for one in (soup, soup.flow_generator, soup.feature_extractor, soup.sequence):
@@ -133,5 +149,9 @@ def test_tab_offers_public_names_only(new_store):
         for name in dir(one):
             assert hasattr(type(one), name)
     assert {"infer", "trials", "view", "sequence"} <= set(dir(soup))
+    viewer = soup.view()
+    assert set(dir(viewer)) == {
+        *("selection", "frame", "behavior", "region", "ethogram", "save", "show", "panel")
+    }
     assert dir(soup.flow_generator) == ["train"]
     assert repr(soup.sequence) == "Sequence model of the selected trials: .infer(…), .train(…)"
