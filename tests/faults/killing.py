@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ __all__ = ["KILLED", "Point", "draw_points", "rehearse", "run_and_kill", "run_to
 KILLED = -signal.SIGKILL
 #: A victim that takes longer hangs, however busy the machine is.
 SECONDS = 600
+#: How often a victim is aimed at that outlived its point, having made fewer changes this time.
+AIMS = 5
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHANGES = {"os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 
@@ -46,6 +48,10 @@ class Point:
 
     number: int
     torn: bool = False
+
+    def within(self, counts: tuple[int, int]) -> Point:
+        """This point, or the last one of a victim that made so many changes."""
+        return replace(self, number=min(self.number, counts[self.torn] - 1))
 
 
 def _die() -> None:
@@ -93,6 +99,11 @@ class _Watch:
         name = os.fsdecode(path)
         # A name alone is of a folder that is being emptied.
         if os.path.isabs(name) and not name.startswith(self.folder):
+            return
+        # Threads that try to make one folder at once all ask for it; one of them makes it.
+        if event == "os.mkdir" and (
+            os.path.exists(name) or not os.path.exists(os.path.dirname(name))
+        ):
             return
         with self._counting:
             number, self.changes = self.changes, self.changes + 1
@@ -151,9 +162,18 @@ def draw_points(counts: tuple[int, int], n_points: int, seed: int) -> list[Point
     return [*plain, *torn]
 
 
-def run_and_kill(template: Path, folder: Path, point: Point, victim: Victim, *more: Any) -> bool:
-    """Copy a folder, let a victim die over the copy; tell whether it did."""
-    shutil.copytree(template, folder)
-    status, _ = _run(folder, point, victim, (folder, *more))
-    assert status in (0, KILLED), f"at {point}, it ended by itself with status {status}"
-    return status == KILLED
+def run_and_kill(template: Path, folder: Path, point: Point, victim: Victim, *more: Any) -> None:
+    """Copy a folder, and let a victim die over the copy.
+
+    Threads and the clock decide how many changes a call makes. Where it made too few to come to
+    its point, another victim dies at the last of so many.
+    """
+    for _ in range(AIMS):
+        shutil.copytree(template, folder)
+        status, counts = _run(folder, point, victim, (folder, *more))
+        if status == KILLED:
+            return
+        assert status == 0, f"at {point}, it ended by itself with status {status}"
+        shutil.rmtree(folder)
+        point = point.within(counts)
+    raise AssertionError(f"{AIMS} victims outlived their points, the last one {point}")

@@ -42,10 +42,9 @@ def template(stage, untrained, tmp_path):
 def test_killed_anywhere(stage, n_points, seed, template, tmp_path):
     whole = Path(shutil.copytree(template, tmp_path / "whole"))
     counts = rehearse(whole, train, whole, False, "run", stage)
-    killed = 0
     for number, point in enumerate(draw_points((counts[0], 0), n_points, seed)):
         folder = tmp_path / str(number)
-        killed += run_and_kill(template, folder, point, train, False, "run", stage)
+        run_and_kill(template, folder, point, train, False, "run", stage)
         assert_readable(folder)
         train(folder, resume=True, stage=stage)
         runs.assert_equal_runs(folder / "run", whole / "run")
@@ -54,7 +53,6 @@ def test_killed_anywhere(stage, n_points, seed, template, tmp_path):
         assert len(known) == len(models(store_of(sx.open(template / "reach.zarr")))) + 1
         assert not list((folder / "run").glob("*.unfinished"))
         shutil.rmtree(folder)
-    assert killed >= n_points - 1
 
 
 def test_killed_before_there_was_a_record_of_it(tmp_path):
