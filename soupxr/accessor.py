@@ -61,6 +61,7 @@ class SoupAccessor:
         experiment: str | None = None,
         *,
         pattern: str | None = None,
+        new_only: bool = False,
         progress: bool | None = None,
     ) -> xr.Dataset:
         """Add an animal, a session, or one trial: all of it or, if anything is wrong, nothing.
@@ -77,6 +78,9 @@ class SoupAccessor:
             ``"table"``, ``"pez"`` or the lab's own word; chooses the default models.
         pattern : str, optional
             Overrides the store's pattern for file names; see :func:`soupxr.create`.
+        new_only : bool
+            Pass over trials that are in the store already, as after each day of recording; by
+            default they are an error.
         progress : bool, optional
             Show a bar; default is the option ``progress``.
 
@@ -95,7 +99,14 @@ class SoupAccessor:
         from soupxr import catalog
 
         return catalog.add_item(
-            self._ds, animal, session, trial_id, experiment, pattern=pattern, progress=progress
+            self._ds,
+            animal,
+            session,
+            trial_id,
+            experiment,
+            pattern=pattern,
+            new_only=new_only,
+            progress=progress,
         )
 
     def find_item(
@@ -105,6 +116,7 @@ class SoupAccessor:
         trial_id: int | None = None,
         *,
         pattern: str | None = None,
+        new_only: bool = False,
         progress: bool | None = None,
     ) -> pd.DataFrame:
         """List what :meth:`add_item` would add, or tell why it could not; nothing is written.
@@ -124,7 +136,13 @@ class SoupAccessor:
         from soupxr import catalog
 
         return catalog.find_item(
-            self._ds, animal, session, trial_id, pattern=pattern, progress=progress
+            self._ds,
+            animal,
+            session,
+            trial_id,
+            pattern=pattern,
+            new_only=new_only,
+            progress=progress,
         )
 
     def remove_item(

@@ -52,14 +52,16 @@ def add_item(
     experiment: str | None,
     *,
     pattern: str | None = None,
+    new_only: bool = False,
     progress: bool | None = None,
 ) -> xr.Dataset:
     """Add trials; see ``ds.soup.add_item``."""
     if experiment is not None and not is_storable(experiment):
         raise ArgumentError(expected("experiment", "a text", experiment))
     store = store_of(ds)
-    rows = _survey(store, animal, session, trial_id, pattern, progress)
-    add_trials(store.address, rows, experiment or "")
+    rows = _survey(store, animal, session, trial_id, pattern, new_only, progress)
+    if rows:
+        add_trials(store.address, rows, experiment or "")
     return open_dataset(store.address)
 
 
@@ -70,10 +72,11 @@ def find_item(
     trial_id: int | None,
     *,
     pattern: str | None = None,
+    new_only: bool = False,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """List trials that could be added; see ``ds.soup.find_item``."""
-    rows = _survey(store_of(ds), animal, session, trial_id, pattern, progress)
+    rows = _survey(store_of(ds), animal, session, trial_id, pattern, new_only, progress)
     columns = (*LEVELS, "n_frames", "fps")
     return pd.DataFrame(
         [[getattr(row, name) for name in columns] for row in rows], columns=list(columns)
@@ -86,6 +89,7 @@ def _survey(
     session: str | None,
     trial_id: int | None,
     pattern: str | None,
+    new_only: bool,
     progress: bool | None,
 ) -> list[ingest.TrialRow]:
     attrs = store.attrs
@@ -98,6 +102,7 @@ def _survey(
         pattern=attrs["pattern"] if pattern is None else pattern,
         join=attrs["join"],
         existing=set(store.keys()),
+        new_only=new_only,
         progress=get_option("progress") if progress is None else progress,
     )
 

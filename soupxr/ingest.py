@@ -144,6 +144,7 @@ def survey(
     pattern: str | None = None,
     join: str = "equal",
     existing: Collection[str] = (),
+    new_only: bool = False,
     progress: bool = True,
 ) -> list[TrialRow]:
     """Find and measure the trials of an animal, of a session, or one trial.
@@ -165,13 +166,15 @@ def survey(
         Whether views of different height are refused or padded.
     existing : collection of str
         Keys that the store holds already.
+    new_only : bool
+        Pass over ``existing`` trials, in place of complaining of them.
     progress : bool
         Show a bar while videos are measured.
 
     Returns
     -------
     list of TrialRow
-        Ordered by session and trial.
+        Ordered by session and trial; empty if ``new_only`` and none is new.
 
     Raises
     ------
@@ -181,10 +184,15 @@ def survey(
     root = as_root(data_root)
     with telling_of_remote(root):
         found = _find(root, views, animal, session, trial_id, compile_pattern(pattern))
+    n_known = sum(trial.key in existing for trial in found)
+    if new_only:
+        found = [trial for trial in found if trial.key not in existing]
     rows, problems = _judged(found, views, root, join, existing, progress)
     if problems:
+        hint = "Pass new_only=True to add only trials that are not in the store. "
         raise IngestError(
             f"{len(problems)} problem(s) with the videos of {animal!r}; nothing was added. "
+            f"{hint if n_known and not new_only else ''}"
             f"Put these right, then call add_item again:{listed(problems)}"
         )
     return rows
@@ -248,6 +256,7 @@ def _judged(
 ) -> tuple[list[TrialRow], list[str]]:
     """Rows of the trials whose videos could be measured, and all complaints."""
     problems = [f"{f.key}: is in the store already" for f in found if f.key in existing]
+    found = [trial for trial in found if trial.key not in existing]
     problems += [problem for f in found for problem in _judge_files(f, views)]
     infos, unreadable = _measure(found, progress)
     problems += unreadable

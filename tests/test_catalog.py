@@ -36,6 +36,23 @@ def test_adding_nothing_when_anything_is_wrong(new_store, lab, tmp_path):
     assert len(sx.open(ds.attrs["soupxr_store"]).soup.trials) == 1
 
 
+def test_only_what_is_new_is_added_if_asked(new_store, lab, tmp_path):
+    ds = new_store("M1/S1/1")
+    lab("M1/S1/2", "M1/S2/1")
+    # What was measured when it came is not measured again.
+    (tmp_path / "videos/M1/S1/reach_front_v001.mp4").write_bytes(b"no video any more")
+    with pytest.raises(sx.IngestError, match="new_only=True"):
+        ds.soup.add_item("M1")
+    assert ds.soup.find_item("M1", new_only=True).trial_id.tolist() == [2, 1]
+    ds = ds.soup.add_item("M1", new_only=True)
+    assert ds.soup.trials.trial_id.tolist() == [1, 2, 1]
+    assert len(ds.soup.add_item("M1", new_only=True).soup.trials) == 3
+    (lab("M1/S3/1") / "M1/S3/reach_front_v001.mp4").unlink()
+    with pytest.raises(sx.IngestError, match="M1/S3/1: the front view is missing") as caught:
+        ds.soup.add_item("M1", new_only=True)
+    assert "new_only" not in str(caught.value)
+
+
 def test_removing_what_is_not_there(new_store):
     ds = new_store("M1/S1/1")
     with pytest.raises(sx.ArgumentError, match=r"M1/S1/2.*ds\.soup\.trials"):

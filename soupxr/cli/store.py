@@ -114,6 +114,7 @@ def _named(item: Item) -> str:
     "add",
     "soupxr add reach.zarr M1 M2 --experiment table",
     "soupxr add reach.zarr M1 --session S3 --dry-run",
+    "soupxr add reach.zarr M1 --new-only",
     kept="Each animal is added whole or not at all; soupxr ls tells which are there.",
 )
 @in_store
@@ -124,6 +125,7 @@ def _named(item: Item) -> str:
     help='Kind of experiment, "table" or "pez" or your own word; chooses the published models.',
 )
 @click.option("--pattern", help="How to read videos' names, in place of the store's way.")
+@click.option("--new-only", is_flag=True, help="Pass over trials that are in the store already.")
 @dry_run
 @data_root
 def add(
@@ -133,6 +135,7 @@ def add(
     trial: Sequence[range],
     experiment: str,
     pattern: str | None,
+    new_only: bool,
     dry_run: bool,
 ) -> None:
     """Add trials of animals to STORE.
@@ -148,10 +151,12 @@ def add(
     for item in _items(animals, session, trial):
         try:
             if dry_run:
-                click.echo(f"{_named(item)}: would add {sizes(_find(ds, item, pattern))}")
+                click.echo(f"{_named(item)}: would add {sizes(_find(ds, item, pattern, new_only))}")
                 continue
             before = ds.sizes["trial"]
-            ds = ds.soup.add_item(*item, experiment=experiment or None, pattern=pattern)
+            ds = ds.soup.add_item(
+                *item, experiment=experiment or None, pattern=pattern, new_only=new_only
+            )
         except IngestError as error:
             failures += 1
             click.echo(f"soupxr: {in_a_shell(str(error))}", err=True)
@@ -161,8 +166,8 @@ def add(
         raise click.exceptions.Exit(FAILED)
 
 
-def _find(ds: xr.Dataset, item: Item, pattern: str | None) -> pd.DataFrame:
-    found: pd.DataFrame = ds.soup.find_item(*item, pattern=pattern)
+def _find(ds: xr.Dataset, item: Item, pattern: str | None, new_only: bool) -> pd.DataFrame:
+    found: pd.DataFrame = ds.soup.find_item(*item, pattern=pattern, new_only=new_only)
     return found
 
 

@@ -36,6 +36,7 @@ OPTIONS = {
     "folds": "folds",
     "missing": "missing",
     "mode": "mode",
+    "new_only": "new-only",
     "on": "on",
     "overwrite": "overwrite",
     "password": "password",

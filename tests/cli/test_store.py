@@ -62,6 +62,16 @@ def test_add_sessions_and_trials(soupxr, empty):
     assert keys(empty) == ["M1/S2/1", "M1/S1/1", "M1/S1/2"]
 
 
+def test_add_what_is_new(soupxr, empty):
+    soupxr("add", empty, "M1", "--session", "S2")
+    assert "--new-only" in soupxr("add", empty, "M1", code=1).stderr
+    said = soupxr("add", empty, "M1", "--new-only", "--dry-run").output
+    assert said == "M1: would add 2 trials (24 frames)\n"
+    assert soupxr("add", empty, "M1", "--new-only").output == "M1: added 2 trials\n"
+    assert soupxr("add", empty, "M1", "--new-only").output == "M1: added 0 trials\n"
+    assert keys(empty) == ["M1/S2/1", "M1/S1/1", "M1/S1/2"]
+
+
 def test_a_dry_run_of_add_measures_and_writes_nothing(soupxr, empty, fingerprint):
     before = fingerprint(empty)
     said = soupxr("add", empty, "M1", "M2", "--dry-run").output
