@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from soupxr.dashboard.sheet import thinned
+from soupxr.evaluation.decisions import results_of
 from soupxr.store import Store, StoredTrial
 
 __all__ = ["curves_of"]
@@ -17,8 +18,6 @@ def curves_of(store: Store, trial: StoredTrial, mode: str) -> list[dict[str, Any
 
     Long ones keep the extremes of each stretch.
     """
-    from soupxr.evaluation.decisions import results_of
-
     behaviors = store.labels("behavior")
     result = results_of(store, mode, [trial])[trial.key]
     if not result.is_complete:

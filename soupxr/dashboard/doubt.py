@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from soupxr.bouts import MINIMUM_THRESHOLD
 from soupxr.errors import ArgumentError, expected
+from soupxr.evaluation.decisions import current_decision, default_decision, results_of
 from soupxr.labels import LabelSource, read_labels
 from soupxr.modes import get_mode
 from soupxr.store import Store
@@ -353,9 +354,6 @@ def _joined(runs: Sequence[tuple[int, int]], edges: Sequence[int], shortest: flo
 
 def read_doubt(store: Store, keys: Sequence[str], mode: str) -> Iterator[TrialDoubt]:
     """Read complete trials, one after the other; see :func:`doubtful_stretches`."""
-    # Not above: these bring torch, which nothing else here needs.
-    from soupxr.evaluation.decisions import current_decision, default_decision, results_of
-
     mode, trials = get_mode(mode).name, store.trials(keys)
     behaviors = store.labels("behavior")
     usual = current_decision(store, mode, behaviors) or default_decision(behaviors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from soupxr.dashboard.sheet import Clock, TimeAxis, raster_sheet
 from soupxr.dashboard.stack import Stacked, stack_sheet
 from soupxr.dataset import keys_of, store_of
 from soupxr.errors import ArgumentError, SoupWarning, expected, listed
+from soupxr.evaluation.decisions import results_of
 from soupxr.labels import LabelSource, label_source, read_labels
 from soupxr.schema import Status
 from soupxr.store import Store, StoredTrial
@@ -278,10 +278,9 @@ def _thresholds(
     store: Store, mode: str, trial: StoredTrial, behaviors: Iterable[str]
 ) -> list[float | None]:
     """By which the ethogram was made, where the provenance says."""
-    (text,) = store.provenances(mode, [trial.slot])
-    part = (json.loads(text) if text else {}).get("sequence") or {}
-    found = part.get("identity", {}).get("thresholds", {})
-    return [float(found[name]) if name in found else None for name in behaviors]
+    names = list(behaviors)
+    decision = results_of(store, mode, [trial])[trial.key].decision(names)
+    return [None] * len(names) if decision is None else [*decision.thresholds[1:]]
 
 
 def _grouped(drawn: Sequence[_Labels], places: list[int], by: str | None) -> list[Stacked]:

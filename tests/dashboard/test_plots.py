@@ -25,6 +25,7 @@ from soupxr.dashboard.picture import draw
 from soupxr.dashboard.plots import plot_ethogram
 from soupxr.dashboard.sheet import Clock, TimeAxis
 from soupxr.dashboard.stack import Stacked, stack_sheet
+from soupxr.dataset import store_of
 from soupxr.errors import ArgumentError, SoupWarning
 from soupxr.ingest import TrialRow
 from soupxr.modes import BEHAVIORS
@@ -266,6 +267,14 @@ def test_probabilities_stand_above_the_bars_with_their_thresholds(new):
     np.testing.assert_allclose((grab["height"] - floor) / rise, labels[:, 2])
     assert (rules[2]["height"] - floor) / rise == pytest.approx([0.3, 0.3])
     assert not [e for e in plot_ethogram(ds) if type(e) is hv.Curve]
+
+
+def test_a_damaged_provenance_is_told_where_thresholds_are_drawn(new):
+    ds = new({"M1/S1/1": mask(grab=[(20, 50)])})
+    store_of(ds).arrays["provenance"][0, 0] = '{"sequence": 3}'
+    with pytest.raises(sx.SoupError, match="check"):
+        plot_ethogram(ds, probability=True)
+    assert bars(plot_ethogram(ds)) == [("grab", "fast", 0.1, 0.25, 20, 50)]
 
 
 def test_a_trial_that_is_not_inferred_says_so(new):
