@@ -15,6 +15,8 @@ from typing import Any
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from hypothesis import settings
+from object_store import serve_s3
 
 import soupxr as sx
 from soupxr.store import leases
@@ -22,6 +24,11 @@ from soupxr.store import leases
 # Small networks gain nothing from threads, and threads that wait for each other on a busy machine
 # make them a hundred times slower. Set before torch is imported; processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A property is tried with the same examples each time, so that a failure is of the change that is
+# being tested; no time is measured, for other tests run beside it.
+settings.register_profile("soupxr", deadline=None, derandomize=True)
+settings.load_profile("soupxr")
 
 #: Real videos and golden outputs lie beside the checkout, where they are present.
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -222,12 +229,8 @@ def models(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def _s3_server() -> Iterator[str]:
     """An S3 server on this machine, and its address."""
-    moto = pytest.importorskip("moto.server")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serve_s3() as address:
+        yield address
 
 
 @pytest.fixture

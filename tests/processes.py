@@ -11,11 +11,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
 from types import ModuleType
 
-__all__ = ["NOBODY", "PROCESSES", "at_write", "kill_after", "somebody"]
+import psutil
+
+__all__ = ["NOBODY", "PROCESSES", "at_write", "ffmpegs", "kill_after", "somebody"]
 
 #: A user who owns nothing.
 NOBODY = 65534
@@ -40,6 +42,17 @@ def _context() -> BaseContext:
 
 #: As ``multiprocessing`` itself: ``PROCESSES.Process(target=…, args=…)``.
 PROCESSES = _context()
+
+
+def ffmpegs() -> list[psutil.Process]:
+    """Those below this process that are at work."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        # It may end between two questions.
+        with suppress(psutil.NoSuchProcess):
+            if "ffmpeg" in child.name() and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
 
 
 def at_write(module: ModuleType, number: int, act: Callable[[], object]) -> Callable[..., None]:

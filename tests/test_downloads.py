@@ -210,12 +210,16 @@ def test_who_waited_leaves_what_is_there_alone(
     assert unpacked == ["slow"]
 
 
+#: Seconds; the first process of all takes some to start.
+PATIENCE = 120
+
+
 def _hold(cache: str, held: object, released: object) -> None:
     from filelock import FileLock
 
     with FileLock(Path(cache) / "zenodo.8225385" / ".lock"):
         held.set()  # type: ignore[attr-defined]
-        released.wait(20)  # type: ignore[attr-defined]
+        released.wait(PATIENCE)  # type: ignore[attr-defined]
 
 
 def test_waits_for_another_process(fetch: Callable[..., Weights], tmp_path: Path) -> None:
@@ -223,13 +227,13 @@ def test_waits_for_another_process(fetch: Callable[..., Weights], tmp_path: Path
     held, released = PROCESSES.Event(), PROCESSES.Event()
     other = PROCESSES.Process(target=_hold, args=(str(tmp_path), held, released))
     other.start()
-    assert held.wait(20)
+    assert held.wait(PATIENCE)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(fetch)
         assert not waiting.done()
         assert leftovers(tmp_path) == []
         released.set()
-        assert waiting.result(20).mode == "fast"
+        assert waiting.result(PATIENCE).mode == "fast"
     other.join()
 
 

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
 import imageio_ffmpeg
 import numpy as np
@@ -19,7 +19,9 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pages import until
 from PIL import Image
+from processes import ffmpegs
 
 from soupxr.dashboard.frames import JOINED, Answer, FrameServer, serve_trial
 from soupxr.dashboard.jpegs import JpegCache, to_jpeg
@@ -238,14 +240,9 @@ def source_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Frame
 
 @pytest.fixture
 def running() -> Callable[[], list[psutil.Process]]:
-    def find() -> list[psutil.Process]:
-        return [p for p in psutil.Process().children(recursive=True) if "ffmpeg" in p.name()]
-
     close_all()
-    deadline = time.monotonic() + PATIENCE
-    while find() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return find
+    until(lambda: not ffmpegs(), PATIENCE)
+    return ffmpegs
 
 
 def test_the_films_are_what_they_are_called(source_of):
@@ -299,6 +296,13 @@ def test_any_wants_show_the_frames_they_name(name, source_of, page, asked):
 def test_wants_from_several_threads_show_the_frames_they_name(name, source_of, page):
     page.open(lambda: source_of(name), VIEWS, N_FRAMES)
 
+    def insist(want: Callable[[], Future[Answer]]) -> Future[Answer]:
+        """Ask until it is not dropped for what the others want."""
+        deadline = time.monotonic() + PATIENCE
+        while (future := want()).result(PATIENCE).dropped:
+            assert time.monotonic() < deadline
+        return future
+
     def wander(seed: int) -> list[tuple[int, str, Future[Answer]]]:
         choose, frame, asked = random.Random(seed), 0, []
         for _ in range(40):
@@ -306,19 +310,18 @@ def test_wants_from_several_threads_show_the_frames_they_name(name, source_of, p
             frame = choose.randrange(N_FRAMES) if jump else frame + choose.choice([-1, 1, 1, 3])
             frame = min(max(frame, 0), N_FRAMES - 1)
             view, urgent = choose.choice([JOINED, *VIEWS]), choose.random() < 0.5
-            direction = choose.choice([-1, 0, 1])
-            asked.append((frame, view, page.ask(frame, view, direction=direction, urgent=urgent)))
-            if choose.random() < 0.5:
-                asked[-1][2].result(PATIENCE)
+            want = partial(
+                page.ask, frame, view, direction=choose.choice([-1, 0, 1]), urgent=urgent
+            )
+            asked.append((frame, view, insist(want) if choose.random() < 0.5 else want()))
         return asked
 
     with ThreadPoolExecutor(3) as executor:
         asked = [one for some in executor.map(wander, range(3)) for one in some]
     answers = [(frame, view, future.result(PATIENCE)) for frame, view, future in asked]
-    shown = [(frame, view, answer) for frame, view, answer in answers if not answer.dropped]
-    assert len(shown) > 40
-    for frame, view, answer in shown:
-        assert_shows(answer, frame, view)
+    for frame, view, answer in answers:
+        if not answer.dropped:
+            assert_shows(answer, frame, view)
 
 
 def test_the_last_frame_that_was_wanted_is_always_shown(source_of, page):

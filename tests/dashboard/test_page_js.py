@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pages import until
 
 from soupxr.dashboard import js
 
@@ -58,7 +60,7 @@ function readNumber(canvas) {
 class FakePython {
   constructor(options) {
     Object.assign(this, { frames: 2500, fps: 30, editor: "clean", trials: 8, latency: [0, 0],
-      rows: null, lanes: null, region: null, current: 0, mute: [], thinking: 0, ...options });
+      rows: null, lanes: null, region: null, current: 0, mute: [], thoughts: null, ...options });
     this.sent = [];
     this.listeners = [];
     this.token = 0;
@@ -74,9 +76,12 @@ class FakePython {
     this.sent.push(structuredClone(message));
     if (this.mute.includes(message.type)) return;
     const answer = this[`on_${message.type}`];
-    const thinking = message.type === "action" ? this.thinking : 0;
-    if (answer) setTimeout(() => answer.call(this, message), thinking);
+    if (!answer) return;
+    const say = () => answer.call(this, message);
+    if (this.thoughts && message.type === "action") this.thoughts.push(say);
+    else setTimeout(say, 0);
   }
+  think() { this.thoughts.shift()(); }
   taken(type) { return this.sent.filter((message) => message.type === type); }
   actions() {
     return this.taken("action").map(({ type, token, seq, ...rest }) => rest);
@@ -443,9 +448,12 @@ def test_keys_move_the_frame(front):
 
 
 def test_keys_act_in_their_order_however_long_python_thinks(front):
-    front.open(thinking=300)
+    front.open(thoughts=[])
     front.press("s", "]", "i", "]", "o", "1")
     assert front.frame() == 0, "the edge was looked for among those of the behavior before"
+    for _ in range(4):
+        front.wait_for("fake.thoughts.length > 0")
+        front.fake("think()")
     front.wait_frame(189)
     front.wait_for("fake.taken('action').length === 4")
     assert front.names() == [
@@ -1226,8 +1234,7 @@ def test_light_and_dark_follow_the_system_until_somebody_chooses(front):
     front.get("theme").click()
     front.page.locator('[data-test="page"][data-theme="light"]').wait_for()
     assert background(front) == light
-    front.page.wait_for_timeout(50)
-    assert pixels(front, [1100], 0) == bar
+    until(lambda: pixels(front, [1100], 0) == bar)
 
 
 def test_a_lost_connection_says_so_and_blocks_editing(front):
@@ -1252,6 +1259,8 @@ def test_a_lost_connection_says_so_and_blocks_editing(front):
 def test_a_hidden_page_raises_no_alarm(front):
     front.page.clock.install()
     front.open()
+    # Only the time that the test lets go by goes by.
+    front.page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))
     front.page.evaluate("""() => {
       Object.defineProperty(document, 'hidden', { get: () => window.away, configurable: true });
       window.away = true;

@@ -16,7 +16,7 @@ from typing import Any
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from pages import Tab, labels_of, until
+from pages import PATIENCE_MS, Tab, labels_of, until
 from zarr.storage import LocalStore
 
 import soupxr as sx
@@ -318,8 +318,8 @@ def test_edits_are_kept_while_the_disk_is_full(judged, served, monkeypatch):
         assert "me" not in sx.open(judged.attrs["soupxr_store"]).annotator
         asked = []
         tab.page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-        with pytest.raises(Exception, match=r"ERR_ABORTED|Timeout"):
-            tab.page.reload(timeout=5_000)
+        with tab.page.expect_event("dialog", timeout=PATIENCE_MS):
+            tab.page.evaluate("void setTimeout(() => location.reload())")
         assert asked == ["beforeunload"]
         tab.press("n")
         tab.wait_trial(SECOND)

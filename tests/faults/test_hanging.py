@@ -16,8 +16,9 @@ import psutil
 import pytest
 from faults import inferring
 from faults.checker import holdings
+from object_store import serve_s3
 from pages import until
-from processes import PROCESSES
+from processes import PROCESSES, ffmpegs
 
 import soupxr as sx
 from soupxr.inference import trial
@@ -128,13 +129,13 @@ def test_an_ffmpeg_that_is_stopped(film, tmp_path):
     path = film(tmp_path / "long.mp4", n_frames=400, height=128, width=192)
     with VideoReader(path) as reader:
         first = reader.read(0, 2)
-        (decoder,) = [p for p in psutil.Process().children() if "ffmpeg" in p.name()]
-        os.kill(decoder.pid, signal.SIGSTOP)
+        decoder = psutil.Process(reader._decoder._ffmpeg._process.pid)
+        decoder.suspend()
         until(lambda: decoder.status() == psutil.STATUS_STOPPED)
         reader._decoder._ffmpeg.patience = 0.5
         with pytest.raises(sx.VideoError, match=r"got nothing for .*drive or network"):
             reader.read(2, 400)
-        until(lambda: not decoder.is_running() or decoder.status() == psutil.STATUS_ZOMBIE)
+        until(lambda: decoder not in ffmpegs())
         assert (reader.read(0, 2) == first).all()
 
 
@@ -143,13 +144,9 @@ def test_an_ffmpeg_that_is_stopped(film, tmp_path):
 
 def _serve(end):
     """An S3 server, as a process that can be stopped."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    end.send(server.get_host_and_port()[1])
-    end.poll(None)
-    server.stop()
+    with serve_s3() as address:
+        end.send(address)
+        end.poll(None)
 
 
 @pytest.fixture
@@ -160,7 +157,7 @@ def server():
     process = PROCESSES.Process(target=_serve, args=(its_end,))
     process.start()
     its_end.close()
-    yield process, f"http://127.0.0.1:{ours.recv()}"
+    yield process, ours.recv()
     objects.bucket.cache_clear()
     os.kill(process.pid, signal.SIGCONT)
     ours.close()

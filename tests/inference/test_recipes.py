@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -138,10 +139,7 @@ def ssh(tmp_path):
     for name in ("host", "mine"):
         command = [keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
         subprocess.run(command, check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     settings = {
-        "Port": port,
         "ListenAddress": "127.0.0.1",
         "HostKey": tmp_path / "host",
         "AuthorizedKeysFile": tmp_path / "mine.pub",
@@ -155,9 +153,7 @@ def ssh(tmp_path):
     (tmp_path / "sshd_config").write_text("".join(lines))
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)  # it starts without this nowhere
-    log = (tmp_path / "sshd.log").open("w")
-    process = subprocess.Popen([server, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=log)
-    until(lambda: "listening" in (tmp_path / "sshd.log").read_text())
+    port, process = _serve_ssh(server, tmp_path)
     yield {
         "port": port,
         "username": getpass.getuser(),
@@ -166,7 +162,24 @@ def ssh(tmp_path):
     }
     process.terminate()
     process.wait(60)
-    log.close()
+
+
+def _serve_ssh(server: str, folder: Path) -> tuple[int, subprocess.Popen]:
+    """Start it on a port that is free; it cannot choose one by itself."""
+    for _ in range(5):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [server, "-D", "-e", "-p", str(port), "-f", str(folder / "sshd_config")]
+        with (folder / "sshd.log").open("w") as log:
+            process = subprocess.Popen(command, stderr=log)
+        until(lambda: _is_listening(folder) or process.poll() is not None)  # noqa: B023
+        if _is_listening(folder):
+            return port, process
+    raise AssertionError((folder / "sshd.log").read_text())
+
+
+def _is_listening(folder: Path) -> bool:
+    return "listening" in (folder / "sshd.log").read_text()
 
 
 def test_ssh(world, ssh, monkeypatch):
@@ -239,11 +252,11 @@ def test_pods(s3, in_bucket, new_store, models, pod, tmp_path):
     ds = sx.create(f"{s3}/reach.zarr", in_bucket(tmp_path / "videos"))
     for animal in ("M1", "M2"):
         ds = ds.soup.add_item(animal, experiment=expected.experiment.values[0])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    port = address.rpartition(":")[2]
     scheduler = [{"0.0.0.0": "127.0.0.1"}.get(part, part) for part in SCHEDULER]
-    pod(*scheduler, "--port", port, "--dashboard-address", ":0")
+    told_by_it = tmp_path / "scheduler.json"
+    pod(*scheduler, "--port", "0", "--dashboard-address", ":0", "--scheduler-file", str(told_by_it))
+    until(lambda: told_by_it.exists() and told_by_it.read_text().endswith("}"))
+    address = json.loads(told_by_it.read_text())["address"]
     told = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     for name in ("one", "two"):
         here = {"$(DASK_WORKER_NAME)": name, "8788": "0"}

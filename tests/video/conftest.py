@@ -6,7 +6,6 @@ import gc
 import os
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,8 @@ import imageio_ffmpeg
 import numpy as np
 import psutil
 import pytest
+from pages import until
+from processes import ffmpegs
 
 Clip = Callable[[str], Path]
 Oracle = Callable[..., list[int]]
@@ -154,21 +155,10 @@ def _decoded(path: Path, *options: object) -> list[int]:
     return [int(row.split(",")[5], 16) for row in rows]
 
 
-def _children() -> list[psutil.Process]:
-    found = []
-    for child in psutil.Process().children(recursive=True):
-        try:
-            if "ffmpeg" in child.name() and child.status() != psutil.STATUS_ZOMBIE:
-                found.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
 @pytest.fixture
 def running() -> Callable[[], list[psutil.Process]]:
     """ffmpeg processes below this one."""
-    return _children
+    return ffmpegs
 
 
 @pytest.fixture
@@ -189,13 +179,15 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_running() -> Iterator[None]:
-    """Every test ends without an ffmpeg, and without help from a collector to come."""
+    """Every test begins and ends without an ffmpeg, and without help from a collector to come."""
+    _end_all()
     yield
+    _end_all()
+
+
+def _end_all() -> None:
     module = sys.modules.get("soupxr.video")
     if module is not None:
         module.close_all()
     gc.collect()
-    deadline = time.monotonic() + 30
-    while _children() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _children()
+    until(lambda: not ffmpegs())
