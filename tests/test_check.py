@@ -29,6 +29,7 @@ from soupxr.store import (
     add_trials,
     remove_trials,
     write_out_of_fold,
+    zarrs,
 )
 from soupxr.store.leases import take
 from soupxr.store.ondisk import ABANDONED_AFTER_S
@@ -343,6 +344,22 @@ def test_a_run_at_the_same_moment_keeps_what_it_makes(ds, monkeypatch):
     after = contents(ds)
     assert finding.repair()
     assert contents(ds) == after
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_trials_that_come_at_the_same_moment_are_no_damage(ds, monkeypatch, number):
+    slots, left = Store.slot_of_each_key, [number]
+
+    def slot_of_each_key(store):
+        left[0] -= 1
+        if left[0] == -1:
+            zarrs._array_at.cache_clear()  # another process has opened arrays of its own
+            new = TrialRow("M9", "S1", 1, ("M9/side.mp4", "M9/front.mp4"), 3000, 500.0)
+            add_trials(store.address, [new])
+        return slots(store)
+
+    monkeypatch.setattr(Store, "slot_of_each_key", slot_of_each_key)
+    assert ds.soup.check(videos=False).ok
 
 
 def test_a_trial_that_is_being_redone_is_not_told_of(ds, monkeypatch):

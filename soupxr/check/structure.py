@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,12 @@ def structure_findings(store: Store, without: Collection[str] = ()) -> Iterator[
     without : collection of str
         Groups that cannot be opened.
     """
-    arrays = list(_arrays(store, without))
+    # What is promised now holds for arrays that are opened afterwards, whoever lengthens them.
+    promised = _sizes(store)
+    arrays = list(_arrays(Store(store.address), without))
     for array, variable in arrays:
         yield from (Finding("error", "schema", told) for told in _differences(array, variable))
-    yield from _lengths(store, [array for array, _ in arrays])
+    yield from _lengths(promised, [array for array, _ in arrays])
     yield from _keys(store)
 
 
@@ -124,11 +126,15 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other or (one != one and other != other))  # NaN differs from itself
 
 
-def _lengths(store: Store, arrays: Sequence[Array]) -> Iterator[Finding]:
-    sizes = {dim: store.arrays[name].shape[0] for dim, name in INDEXES.items()}
+def _sizes(store: Store) -> dict[str, int]:
+    """How long the store says that its dimensions are."""
     slots = list(store.slot_of_each_key().values())
     n_frames = store.column("n_frames", slots)
-    sizes["frame"] = int(n_frames.max()) if len(slots) else 0
+    sizes = {dim: store.arrays[name].shape[0] for dim, name in INDEXES.items()}
+    return sizes | {"frame": int(n_frames.max()) if len(slots) else 0}
+
+
+def _lengths(sizes: Mapping[str, int], arrays: Sequence[Array]) -> Iterator[Finding]:
     for dim, size in sizes.items():
         short = [
             array.path

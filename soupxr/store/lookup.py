@@ -58,7 +58,8 @@ class Store:
     """One store: where it is, what trials it has, and what it says of them.
 
     Cheap to make, and meant to be made anew for each piece of work: arrays keep the shape they had
-    when they were opened, and another process may have added trials since. Pickles as its address.
+    when they were opened. They are opened anew where trials are asked for that another process has
+    added or lengthened since. Pickles as its address.
 
     Parameters
     ----------
@@ -88,9 +89,10 @@ class Store:
     @cached_property
     def arrays(self) -> dict[str, Array]:
         """All arrays of the root group, checked against the schema."""
-        # By name, not by listing: Zarr warns of files it does not know, such as a .DS_Store.
-        found = {name: find_array(self.group, name) for name in schema.VARIABLES}
-        arrays = {name: array for name, array in found.items() if array is not None}
+        # By name, not by listing: Zarr warns of files it does not know, such as a .DS_Store. Those
+        # that grow last, the labels of trials and annotators, first: no other is shorter then.
+        found = {name: find_array(self.group, name) for name in reversed(schema.VARIABLES)}
+        arrays = {n: array for n in schema.VARIABLES if (array := found[n]) is not None}
         schema.validate(self.group.attrs, arrays, self.address)
         return arrays
 
@@ -123,7 +125,14 @@ class Store:
 
     def slot_of_each_key(self) -> Mapping[str, int]:
         """Key of every trial there is, and its place along the ``trial`` dimension."""
-        return places(self.address, array_of(open_group(self.address), "trial"))
+        array = array_of(open_group(self.address), "trial")
+        if "arrays" in vars(self) and self.arrays["trial"].shape[0] < array.shape[0]:
+            self._open_arrays_anew()
+        return places(self.address, array)
+
+    def _open_arrays_anew(self) -> None:
+        """Another process has lengthened them since."""
+        vars(self).pop("arrays", None)
 
     def slots(self, keys: Iterable[str]) -> list[int]:
         """Places of several trials; see :meth:`slot`."""
@@ -203,6 +212,8 @@ class Store:
             If one of them is not there, or what the store says of it cannot be.
         """
         found = self.told_of(keys)
+        if any(trial.n_frames > self.arrays["ethogram"].shape[2] for trial in found):
+            self._open_arrays_anew()
         for trial in found:
             self._check(trial)
         return found

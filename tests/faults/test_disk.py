@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from faults import calls, inferring
 from faults.checker import Holdings, assert_equal, assert_nothing_lost, assert_told, holdings
+from faults.disks import KIB, fill, small_disk
 from pages import until
 from processes import somebody
 
 import soupxr as sx
-
-KIB = 1024
 
 
 def read(folder: Path) -> Holdings:
@@ -28,31 +25,16 @@ def read(folder: Path) -> Holdings:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of four megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "soupxr-test", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may mount nothing")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(disk: Path, leave: int) -> Path:
-    """Fill a disk but for some bytes."""
-    ballast = disk / "ballast"
-    facts = os.statvfs(disk)
-    size = max(0, facts.f_bavail * facts.f_frsize - leave)
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
-        file.write(bytes(size))
-    return ballast
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """It holds little."""
+    with small_disk(tmp_path / "disk", megabytes=4) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("call", sorted(calls.CALLS))
-def test_a_full_disk(call, furnished, small_disk, tmp_path):
+def test_a_full_disk(call, furnished, disk, tmp_path):
     """One of our errors, nothing lost, and it goes on once there is room."""
-    folder = small_disk / "lab"
+    folder = disk / "lab"
     if call == "create":
         (folder / "videos").mkdir(parents=True)
     else:
@@ -63,7 +45,7 @@ def test_a_full_disk(call, furnished, small_disk, tmp_path):
     before, after = read(folder), read(whole)
     refused = 0
     for leave in (0, 4 * KIB, 12 * KIB, 28 * KIB, 60 * KIB):
-        ballast = fill(small_disk, leave)
+        ballast = fill(disk, leave)
         try:
             act(folder)
         except (sx.SoupError, Warning) as told:  # a warning: of ethograms that stay as they are
@@ -78,16 +60,16 @@ def test_a_full_disk(call, furnished, small_disk, tmp_path):
     assert_equal(read(folder), after)
 
 
-def test_a_full_disk_undoes_an_import(importable, small_disk, tmp_path):
+def test_a_full_disk_undoes_an_import(importable, disk, tmp_path):
     """No new trial and no label stays; a result that was just being replaced may be the new one."""
-    folder, whole = small_disk / "lab", tmp_path / "whole"
+    folder, whole = disk / "lab", tmp_path / "whole"
     for place in (folder, whole):  # the files that are read have no room there
         shutil.copytree(importable / "reach.zarr", place / "reach.zarr")
     calls.import_others(whole, importable)
     before, after = read(folder), read(whole)
     refused = 0
     for leave in (0, 24 * KIB, 60 * KIB, 80 * KIB, 100 * KIB):
-        ballast = fill(small_disk, leave)
+        ballast = fill(disk, leave)
         try:
             calls.import_others(folder, importable)
         except sx.SoupError as told:
@@ -107,14 +89,14 @@ def test_a_full_disk_undoes_an_import(importable, small_disk, tmp_path):
     assert_equal(read(folder), after)
 
 
-def test_a_full_disk_under_a_run(film, models, small_disk, tmp_path, monkeypatch):
+def test_a_full_disk_under_a_run(film, models, disk, tmp_path, monkeypatch):
     monkeypatch.setattr("soupxr.inference.trial._engine", None)
     monkeypatch.setattr("soupxr.inference.trial._sequence_model", None)
     monkeypatch.setattr("soupxr.inference.trial.class_probabilities", None)
-    folder = small_disk / "lab"
+    folder = disk / "lab"
     inferring.make_lab(folder, film)
     inferring.keep_tasks(folder, models())
-    ballast = fill(small_disk, 8 * KIB)
+    ballast = fill(disk, 8 * KIB)
     first = inferring.outcomes(folder)
     assert any("No space left on device" in (outcome.error or "") for outcome in first)
     found = holdings(folder / "reach.zarr")
@@ -125,7 +107,7 @@ def test_a_full_disk_under_a_run(film, models, small_disk, tmp_path, monkeypatch
     assert len(before.results) == 2
     told = []
     for leave in (0, 4 * KIB, 8 * KIB, 16 * KIB):
-        ballast = fill(small_disk, leave)
+        ballast = fill(disk, leave)
         told += [outcome.error or "" for outcome in inferring.outcomes(folder, redo=True)]
         ballast.unlink()
         # Results that were to be replaced stay.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import training_runs as runs
 from faults import learning
 from faults.checker import assert_equal, holdings
-from faults.test_disk import KIB, fill
+from faults.disks import KIB, fill, small_disk
 from processes import somebody
 
 import soupxr as sx
@@ -23,15 +23,10 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
-def disk(tmp_path):
-    """A file system of 64 megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "soupxr-test", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may mount nothing")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """It holds a few checkpoints."""
+    with small_disk(tmp_path / "disk", megabytes=64) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faults import calls
+from faults import calls, inferring
 from faults.checker import Holdings, assert_told, holdings
 from processes import PROCESSES, at_write
 from results import probabilities, put_result
@@ -318,21 +318,27 @@ def test_new_thresholds_wait_for_whoever_is_at_work_and_say_so(lab_of_four, monk
     assert "0.3" in holdings(address).results["fast", KEY]["identity"]
 
 
-def test_what_died_while_it_decided_is_finished_by_inference(tmp_path, film, models, monkeypatch):
-    """Without a look at the video, even where no features were kept."""
-    from faults import inferring
-
+@pytest.fixture
+def inferred(tmp_path, film, models, monkeypatch) -> Path:
+    """Two trials with results; neither features nor videos are there any more."""
     from soupxr.inference import trial
-    from soupxr.store import TrialResults, results
 
     for name in ("_engine", "_sequence_model", "class_probabilities"):
         monkeypatch.setattr(trial, name, getattr(trial, name))
-    lab, key = tmp_path / "lab", inferring.TRIALS[0]
+    lab = tmp_path / "lab"
     inferring.make_lab(lab, film)
     inferring.keep_tasks(lab, models(), features="none")
     inferring.infer_quickly(lab)
-    before = holdings(lab / "reach.zarr")
     shutil.rmtree(lab / "videos")
+    return lab
+
+
+def test_what_died_while_it_decided_is_finished_by_inference(inferred, monkeypatch):
+    """Without a look at the video, even where no features were kept."""
+    from soupxr.store import TrialResults, results
+
+    lab, key = inferred, inferring.TRIALS[0]
+    before = holdings(lab / "reach.zarr")
     writer = TrialResults(Store(str(lab / "reach.zarr")), "fast", key)
 
     def die() -> None:
@@ -350,21 +356,12 @@ def test_what_died_while_it_decided_is_finished_by_inference(tmp_path, film, mod
         np.testing.assert_array_equal(found.results[place]["ethogram"], result["ethogram"])
 
 
-def test_what_died_while_it_replaced_is_finished_by_inference(tmp_path, film, models, monkeypatch):
+def test_what_died_while_it_replaced_is_finished_by_inference(inferred, monkeypatch):
     """With the new result, which was whole, and without a look at the video."""
-    from faults import inferring
-
-    from soupxr.inference import trial
     from soupxr.store import TrialResults
 
-    for name in ("_engine", "_sequence_model", "class_probabilities"):
-        monkeypatch.setattr(trial, name, getattr(trial, name))
-    lab, key = tmp_path / "lab", inferring.TRIALS[0]
-    inferring.make_lab(lab, film)
-    inferring.keep_tasks(lab, models(), features="none")
-    inferring.infer_quickly(lab)
+    lab, key = inferred, inferring.TRIALS[0]
     before = holdings(lab / "reach.zarr")
-    shutil.rmtree(lab / "videos")
     writer = TrialResults(Store(str(lab / "reach.zarr")), "fast", key)
     probability = before.results["fast", key]["probability"]
     new = np.flipud(probability), np.flipud(before.results["fast", key]["ethogram"])
