@@ -184,15 +184,15 @@ def survey(
     root = as_root(data_root)
     with telling_of_remote(root):
         found = _find(root, views, animal, session, trial_id, compile_pattern(pattern))
-    n_known = sum(trial.key in existing for trial in found)
     if new_only:
         found = [trial for trial in found if trial.key not in existing]
     rows, problems = _judged(found, views, root, join, existing, progress)
     if problems:
+        any_known = any(trial.key in existing for trial in found)
         hint = "Pass new_only=True to add only trials that are not in the store. "
         raise IngestError(
             f"{len(problems)} problem(s) with the videos of {animal!r}; nothing was added. "
-            f"{hint if n_known and not new_only else ''}"
+            f"{hint if any_known else ''}"
             f"Put these right, then call add_item again:{listed(problems)}"
         )
     return rows
