@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import soupxr as sx
+from soupxr.inference.provenance import Record
 from soupxr.modes import BEHAVIORS
 from soupxr.store import Store, TrialResults
 
@@ -179,8 +180,8 @@ def stand_in(place: Place, name: str, draw: random.Random) -> None:
             probability = np.full((N_FRAMES, len(BEHAVIORS)), seed % 997 / 997, np.float32)
             ethogram = labels_of(seed).clip(0)
             journal.say("writes", key=key, seed=seed)
+            made = Record(sequence={"identity": {"seed": seed}, "features": {}}).dump()
             try:
-                made = json.dumps({"features": None, "sequence": {"seed": seed}})
                 TrialResults(Store(str(place.store)), "medium", key).commit(
                     probability, ethogram, made
                 )

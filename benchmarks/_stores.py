@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 import soupxr as sx
 from soupxr.evaluation.decisions import decide, decision_from, identity
+from soupxr.inference.provenance import Record
 from soupxr.ingest import TrialRow
 from soupxr.modes import BEHAVIORS
 from soupxr.schema import Status
@@ -92,7 +92,7 @@ def _write_results(address: str, first: int, masks: Sequence[Mask]) -> None:
     store = Store(address)
     decision = decision_from([0.5] * len(BEHAVIORS), [10] * len(BEHAVIORS))
     part = identity(decision, BEHAVIORS) | {"sequence_model": "0" * 64}
-    provenance = json.dumps({"features": None, "sequence": {"identity": part, "role": "unseen"}})
+    provenance = Record(sequence={"identity": part, "features": {}, "role": "unseen"}).dump()
     probabilities = [_probability(mask, first + i) for i, mask in enumerate(masks)]
     mode, slots = store.mode_index(MODE), slice(first, first + len(masks))
     store.arrays["probability"][mode, slots, :N_FRAMES] = np.stack(probabilities)

@@ -14,7 +14,6 @@ import os
 import struct
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,7 +24,7 @@ import numpy.typing as npt
 
 from soupxr.store.address import is_url
 from soupxr.store.objects import is_object_store, numbered_below
-from soupxr.store.unchanged import Stamp, stamp
+from soupxr.store.unchanged import Stamp, newest, stamp
 from soupxr.store.zarrs import Array, telling_of_damage
 
 #: Largest chunk that is unpacked (bytes): texts of 65,536 trials of some thousand characters.
@@ -92,7 +91,7 @@ def _is_whole_text(address: str, array: Array) -> bool:
     return _in_one_chunk(array) and _plain(address, array, "vlen-utf8")
 
 
-@lru_cache(maxsize=64)
+@newest(64)
 def _texts_of(
     path: str, _stamp: Stamp | None, shape: tuple[int, ...], fill: str
 ) -> npt.NDArray[Any]:
@@ -107,7 +106,7 @@ def _texts_of(
     return found
 
 
-@lru_cache(maxsize=16)
+@newest(16)
 def _places_of(
     path: str, stamp: Stamp | None, shape: tuple[int, ...], fill: str
 ) -> Mapping[str, int]:
@@ -118,7 +117,7 @@ def _places(column: npt.NDArray[Any]) -> Mapping[str, int]:
     return MappingProxyType({text: place for place, text in enumerate(column) if text})
 
 
-@lru_cache(maxsize=64)
+@newest(64)
 def _numbers_of(
     path: str, _stamp: Stamp | None, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Any
 ) -> npt.NDArray[Any]:
@@ -127,6 +126,7 @@ def _numbers_of(
         found = np.full(shape, fill, dtype)
     else:
         found = np.frombuffer(data, dtype.newbyteorder("="), math.prod(shape)).reshape(shape)
+        found = found.copy()  # without the rest of the chunk, which has room for 65,536 trials
     found.flags.writeable = False
     return found
 

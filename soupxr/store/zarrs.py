@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from zarr.storage import LocalStore
 from soupxr.errors import SoupError, StoreError
 from soupxr.schema import VARIABLES, Variable
 from soupxr.store.objects import telling_of_objects, zarr_store
-from soupxr.store.unchanged import Stamp, stamp
+from soupxr.store.unchanged import Stamp, newest, stamp
 
 Array = zarr.Array[Any]
 
@@ -90,7 +89,7 @@ def open_group(address: str) -> zarr.Group:
         ) from None
 
 
-@lru_cache(maxsize=16)
+@newest(16)
 def _group_at(address: str, _stamp: Stamp | None) -> zarr.Group:
     with telling_of_damage(address):
         return zarr.open_group(address, mode="r+", zarr_format=FORMAT)
@@ -116,13 +115,14 @@ def find_array(group: zarr.Group, name: str) -> Array | None:
         return found if isinstance(found, zarr.Array) else None
     path = f"{group.path}/{name}" if group.path else name
     address = str(store.root)
-    return _array_at(address, path, stamp(os.path.join(address, path, METADATA)))
+    return _array_at((address, path), stamp(os.path.join(address, path, METADATA)))
 
 
-@lru_cache(maxsize=512)
-def _array_at(address: str, path: str, stamped: Stamp | None) -> Array | None:
+@newest(512)
+def _array_at(where: tuple[str, str], stamped: Stamp | None) -> Array | None:
     if stamped is None:
         return None
+    address, path = where
     try:
         with telling_of_damage(f"{address}/{path}"):
             return zarr.open_array(address, path=path, mode="r+", zarr_format=FORMAT)
