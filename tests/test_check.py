@@ -518,7 +518,7 @@ def test_labels_of_a_killed_writer_are_left_over(ds):
 
 
 @pytest.mark.thorough
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_repair_never_touches_labels_nor_whole_results(data, damaged):
     """Whatever happens to one file of a store, the labels and the other trial's result stay."""

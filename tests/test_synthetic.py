@@ -80,7 +80,7 @@ def test_trials_differ_fail_repeat_and_sometimes_hold_no_reach():
     assert len({onsets(t).get("lift") for t in trials}) > 20
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     animal=st.sampled_from(["M1", "M2", "rat 7"]),
@@ -103,7 +103,7 @@ def test_truth_is_the_motion(seed, animal, n_frames, difficulty):
     assert not (motion.tongue[column(trial, "chew") | column(trial, "atmouth")] > 0).any()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), animal=st.sampled_from(["M1", "M2", "M3"]))
 def test_the_paw_is_at_the_mouth_while_the_truth_says_so(seed, animal):
     trial = render_trial(animal, seed=seed, n_frames=900, **TINY)

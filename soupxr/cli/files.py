@@ -82,11 +82,13 @@ def labels(
     Excel, see soupxr import table.
     """
     bouts = _read_table(table)
-    _tell_of_unlabelled(table, bouts, annotator)
+    without_bouts = _trials_without_bouts(table, bouts, annotator)
     chosen.open(store).soup.annotate(
         bouts, annotator=annotator, unit=unit, rest=rest, trials=trials, overwrite=overwrite
     )
     click.echo(f"{len(bouts):,} bout(s) are labels of {annotator} now.")
+    for key in without_bouts:
+        click.echo(f"left  {key}: was exported, too, but has no bout in the table")
     left = [str(name) for name in bouts.columns if name not in KNOWN]
     if left:
         click.echo(f"left  {', '.join(f'column {name!r}' for name in left)}")
@@ -120,8 +122,14 @@ def _read_table(path: str) -> pd.DataFrame:
     return table
 
 
-def _tell_of_unlabelled(path: str, bouts: pd.DataFrame, annotator: str) -> None:
-    """Refuse to take for absent what an export says is unlabelled; tell of trials without bouts."""
+def _trials_without_bouts(path: str, bouts: pd.DataFrame, annotator: str) -> list[str]:
+    """Trials that an export says were exported, too.
+
+    Raises
+    ------
+    ArgumentError
+        If it says that frames are unlabelled, which would be taken for absent.
+    """
     from soupxr.io._tables_header import record_beside
 
     record = {} if path == "-" else record_beside(Path(path))
@@ -133,10 +141,9 @@ def _tell_of_unlabelled(path: str, bouts: pd.DataFrame, annotator: str) -> None:
         )
     exported = set(record.get("trials", ()))
     if not exported or not set(LEVELS) <= set(bouts.columns):
-        return
+        return []
     told = {"/".join(map(str, row)) for row in bouts[list(LEVELS)].itertuples(index=False)}
-    for key in sorted(exported - told):
-        click.echo(f"left  {key}: was exported, too, but has no bout in the table")
+    return sorted(exported - told)
 
 
 # ------------------------------------------------------------------ export

@@ -5,29 +5,36 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any
 
 import click
 import pandas as pd
 
 __all__ = ["count", "formats", "print_table", "sizes", "text_table"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 #: No column of text gets narrower.
 NARROWEST = 6
 GAP = "  "
 
 
-def formats(function: F) -> F:
+def formats(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that choose how a table is written; the command gets ``form``."""
-    for name, about in (
-        ("csv", "Write the table as CSV, for scripts."),
-        ("json", "Write the table as JSON, one object a row, for scripts."),
-    ):
-        option = click.option(f"--{name}", "form", flag_value=name, default=None, help=about)
-        function = option(function)
-    return function
+
+    @click.option("--csv", "as_csv", is_flag=True, help="Write the table as CSV, for scripts.")
+    @click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Write the table as JSON, one object a row, for scripts.",
+    )
+    @wraps(function)
+    def with_form(*args: Any, as_csv: bool, as_json: bool, **options: Any) -> Any:
+        if as_csv and as_json:
+            raise click.UsageError("--csv and --json cannot both be given; choose one of them.")
+        return function(*args, form="csv" if as_csv else "json" if as_json else None, **options)
+
+    return with_form
 
 
 def print_table(table: pd.DataFrame, form: str | None, **settings: Any) -> bool:

@@ -212,6 +212,22 @@ def test_what_an_export_says_is_unlabelled_is_not_taken_for_absent(soupxr, ds, s
     np.testing.assert_array_equal(labels.sel(annotator="Back"), labels.sel(annotator="Half"))
 
 
+def test_what_is_left_is_told_when_the_rest_is_in_the_store(soupxr, ds, store, tmp_path):
+    for place in (0, 1):
+        mask = np.full((N, len(BEHAVIORS)), place, np.int8)
+        ds.isel(trial=[place]).soup.annotate(mask, annotator="Full")
+    table, bad = tmp_path / "full.csv", tmp_path / "bad.csv"
+    soupxr("export", "bouts", store, table, "--annotator", "Full")
+    bad.write_text(table.read_text().replace(",lift,", ",left,"))
+    (tmp_path / "bad.csv.provenance.json").write_bytes(
+        (tmp_path / "full.csv.provenance.json").read_bytes()
+    )
+    said = soupxr("import", "labels", store, bad, "--annotator", "Back", code=2).output
+    assert "was exported, too" not in said
+    said = soupxr("import", "labels", store, table, "--annotator", "Back").output
+    assert "was exported, too, but has no bout in the table" in said
+
+
 def test_a_table_of_any_encoding_is_read_and_rows_are_those_of_an_editor(soupxr, store, tmp_path):
     head = "animal;session;trial_id;behavior;start;stop\r\n"
     table = tmp_path / "excel.csv"

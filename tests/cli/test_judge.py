@@ -51,6 +51,12 @@ def test_evaluate_for_scripts_is_what_the_api_says(soupxr, ds, store):
     assert [row["support"] for row in rows] == scores.support.values.ravel().tolist()
 
 
+def test_a_table_is_written_in_one_form(soupxr, store):
+    for command in (("evaluate", store, "--mode", "fast"), ("ls", store), ("check", store)):
+        said = soupxr(*command, "--csv", "--json", code=2).output
+        assert "--csv and --json cannot both be given" in said
+
+
 def test_evaluate_by_other_thresholds(soupxr, ds, store):
     options = ("evaluate", store, "--mode", "fast", "--threshold", "0.2", "--csv")
     table = pd.read_csv(io.StringIO(soupxr(*options).output))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from results import annotate, labels, probabilities, put_result
 
@@ -78,7 +78,6 @@ def test_ls_of_no_store(soupxr, tmp_path):
     assert "is a folder, but no store" in soupxr("ls", tmp_path / "x.zarr", code=2).output
 
 
-@settings(deadline=None)
 @given(
     names=st.lists(st.text(max_size=60), min_size=1, max_size=5),
     width=st.integers(30, 120),

@@ -235,7 +235,6 @@ TestEditing = Editing.TestCase
 TestEditing.settings = settings(
     max_examples=80,
     stateful_step_count=50,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 

@@ -76,7 +76,7 @@ def test_other_behaviors_get_colors_of_their_own():
 # ------------------------------------------------------------------ what is drawn
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(hnp.arrays(np.int8, st.tuples(st.integers(1, 40), st.just(6)), elements=st.integers(0, 1)))
 def test_every_bout_is_a_box(values):
     expected = []

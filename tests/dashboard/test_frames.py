@@ -278,9 +278,7 @@ WITH_SLOW = [*SOME, *(pytest.param(name, marks=pytest.mark.slow) for name in OTH
 
 
 @pytest.mark.parametrize("name", WITH_SLOW)
-@settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(walks, min_size=1, max_size=3))
 def test_any_wants_show_the_frames_they_name(name, source_of, page, asked):
     """Jumps, each followed by steps; the cache is so small that frames are read again."""

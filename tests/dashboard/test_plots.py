@@ -121,7 +121,7 @@ def test_bars_of_one_trial_stand_at_their_seconds(new):
     assert [axis.axis_label for axis in figure.xaxis] == ["frame", "time (s)"]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     hnp.arrays(np.int8, st.tuples(st.integers(1, 30), st.just(2)), elements=st.integers(-1, 1)),
     st.floats(1, 1000),

@@ -535,7 +535,7 @@ def test_the_page_may_hold_a_lock_that_reports_need(address, saver_of, writer, h
 # ------------------------------------------------------------------ any order of events
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     events=st.lists(
         st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["save", "fail", "other"])),

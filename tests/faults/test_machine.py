@@ -341,7 +341,6 @@ def _run(examples: int) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=12,
-            deadline=None,
             database=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),

@@ -45,7 +45,6 @@ ANYTHING = (
 LONGEST = 250_000
 MANY = settings(
     max_examples=100 + 10 * int(float(os.environ.get("SOUPXR_FUZZ_SECONDS", "0"))),
-    deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )

@@ -124,9 +124,7 @@ def test_what_is_left_out_is_unlabelled_and_not_absent(bare_store, tmp_path):
     assert (mask_of(ds, "M1/S1/2", "Ana")[:, [2, 5]] == 0).all()
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ms=st.integers(0, 150), length=st.integers(1, 40))
 def test_milliseconds_at_500_hz_round_to_the_nearest_edge_halves_to_the_even(
     bare_store, tmp_path_factory, ms, length

@@ -125,7 +125,6 @@ def test_rest_can_be_unlabelled(bare_store, tmp_path):
     assert (mask[:, 1:] == -1).all()
 
 
-@settings(deadline=None)
 @given(ms=st.integers(0, 3_600_000))
 def test_milliseconds_at_500_hz_go_to_the_nearest_edge_and_halves_to_the_even_one(ms):
     from soupxr.annotation.bout_table import to_frames
@@ -552,9 +551,7 @@ def test_round_trip_to_the_frame(bare_store, tmp_path, suffix, form):
         assert (mask_of(ds, key, "back") == mask).all()
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), fps=st.sampled_from([24.0, 29.97, 120.0005, 500.0, 999.0]))
 def test_seconds_of_an_exported_table_lead_to_the_same_frames(seed, fps):
     from soupxr.annotation.bout_table import to_frames

@@ -38,7 +38,7 @@ def best_by_trying(labelled, predicted, overlap):
     return best
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(hnp.arrays(bool, (2, 22)), OVERLAPS)
 def test_no_matching_is_better(masks, overlap):
     labelled, predicted = (mask_to_bouts(mask) for mask in masks)

@@ -26,7 +26,7 @@ def slow_error(label, probability, bins):
     return total / len(label)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.data())
 def test_the_error_is_that_of_a_loop(data):
     n = data.draw(st.integers(1, 40))
@@ -67,7 +67,7 @@ def likelihood(label, probability, temperature):
     return np.mean(np.logaddexp(0, np.where(label, -logits, logits)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_temperature_is_likelier(data):
     n = data.draw(st.integers(4, 60))

@@ -179,7 +179,7 @@ def slow_counts(probability: np.ndarray, label: np.ndarray, thresholds: np.ndarr
 
 
 @given(data=st.data(), dtype=st.sampled_from([np.float32, np.float64]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_counts_equal_a_loop(data: st.DataObject, dtype: type) -> None:
     shape = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 4)))
     thresholds = np.sort(data.draw(hnp.arrays(float, st.integers(1, 6), elements=st.floats(0, 1))))

@@ -33,7 +33,7 @@ def scored(draw):
     return label, draw(hnp.arrays(np.float32, n, elements=values.map(np.float32)))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(masks())
 def test_counts_and_their_scores_are_those_of_scikit_learn(pair):
     label, prediction = pair
@@ -62,7 +62,7 @@ def test_counts_and_their_scores_are_those_of_scikit_learn(pair):
             assert np.isnan(scores.kappa[column])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(scored())
 def test_areas_are_those_of_scikit_learn(pair):
     label, probability = pair
@@ -81,7 +81,7 @@ def test_areas_are_those_of_scikit_learn(pair):
         assert np.isnan(area)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(scored())
 def test_curves_are_scores_at_each_threshold(pair):
     label, probability = pair
@@ -97,7 +97,7 @@ def test_curves_are_scores_at_each_threshold(pair):
         np.testing.assert_allclose(recall[place], wanted)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(masks())
 def test_the_share_of_each_class_is_counted_frame_by_frame(pair):
     label, prediction = pair

@@ -721,7 +721,7 @@ def test_no_opcode_runs_anything(
     assert not Path("MARKER").exists()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(place=st.integers(0, 5000), byte=st.integers(0, 255), legacy=st.booleans())
 def test_damage_is_found_or_harmless(
     place: int, byte: int, legacy: bool, tmp_path_factory: pytest.TempPathFactory

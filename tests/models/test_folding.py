@@ -58,7 +58,7 @@ def test_every_flow_generator_was_folded() -> None:
     assert set(FLOW_GENERATORS) <= set(NETWORKS)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     window=st.integers(2, 12),
     taps=st.sampled_from([1, 3, 5, 7]),

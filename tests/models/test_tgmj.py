@@ -111,7 +111,7 @@ def _slow_layer(layer: TGMLayer, x: np.ndarray) -> np.ndarray:
     return out
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     n_filters=st.integers(1, 4),
     length=st.integers(1, 8),
@@ -171,7 +171,7 @@ def test_extractor_logits_are_weighed_in_only_where_given() -> None:
         assert torch.equal(plain(x), plain(x, extra))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(n_frames=st.integers(0, 50), window=st.integers(1, 20))
 def test_blocks_are_the_recording(n_frames: int, window: int) -> None:
     torch.manual_seed(0)

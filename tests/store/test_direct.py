@@ -9,9 +9,7 @@ from zarr.codecs import BloscCodec, ZstdCodec
 
 from soupxr.store.direct import slots_with_labels, text_at, texts, trial_rows
 
-SETTINGS = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SETTINGS = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CODECS = {"zstd": ZstdCodec(level=1), "blosc": BloscCodec(cname="lz4"), "none": None}
 
 

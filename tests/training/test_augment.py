@@ -45,7 +45,7 @@ def test_nothing_is_changed_where_nothing_is_wanted():
     torch.testing.assert_close(Augmentation.none()(clips, chance()), clips, rtol=0, atol=0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(0, 1000),
     st.sampled_from([(7, 7), (8, 20), (21, 6)]),
@@ -67,7 +67,7 @@ def test_the_clips_given_are_left_alone():
     assert torch.equal(clips, before)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 1000))
 def test_all_frames_of_a_window_change_alike(seed):
     clips = noise(4, 1, seed=seed).expand(4, 6, 3, 12, 20)

@@ -72,7 +72,6 @@ def places(*pairs):
 # ---------------------------------------------------------------- windows
 
 
-@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(-5, 25), st.integers(1, 13))
 def test_a_window_is_filled_with_the_edge_beyond_either_end(n_frames, center, window):
     frames = clips(7, n_frames).window(center, window, EDGE)
@@ -81,7 +80,6 @@ def test_a_window_is_filled_with_the_edge_beyond_either_end(n_frames, center, wi
     np.testing.assert_array_equal(frames, slow_span(7, n_frames, start, start + window))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(-30, 30), st.integers(1, 40))
 def test_a_span_may_lie_anywhere_and_reads_nothing_that_is_not_there(n_frames, start, length):
     trial = clips(3, n_frames)
@@ -94,7 +92,7 @@ def test_a_span_may_lie_anywhere_and_reads_nothing_that_is_not_there(n_frames, s
 # ---------------------------------------------------------------- at random
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data(), st.integers(1, 5), st.integers(1, 6), st.sampled_from([1, 4, 5]))
 def test_random_batches_are_the_frames_asked_for_in_order(data, threads, n_batches, window):
     trials = [clips(t, n) for t, n in enumerate((3, 9, 14))]
@@ -278,7 +276,7 @@ def test_batches_are_read_ahead_of_use():
 # ---------------------------------------------------------------- in order
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(st.integers(1, 25), min_size=1, max_size=3),
     st.integers(1, 12),

@@ -292,7 +292,7 @@ def test_focal_loss_by_hand() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_unlabelled_frames_do_not_matter(seed: int, weighted: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(2, 3, 8, generator=generator)

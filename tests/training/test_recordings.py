@@ -54,7 +54,7 @@ def frames_of(places, all_recordings):
     )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(recordings(), st.data())
 def test_every_labelled_frame_is_covered_once_whatever_the_phase(all_recordings, data):
     phases = [data.draw(st.integers(0, WINDOW - 1)) for _ in all_recordings]
@@ -93,7 +93,7 @@ def slow_window(one, start):
     return features, labels
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(recordings(), st.data(), st.integers(1, 4))
 def test_windows_hold_features_and_labels_and_padding(all_recordings, data, size):
     phases = [data.draw(st.integers(0, WINDOW - 1)) for _ in all_recordings]

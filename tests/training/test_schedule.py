@@ -39,7 +39,6 @@ def rows(batches):
 # ---------------------------------------------------------------- batches
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 60),
     st.integers(1, 12),
@@ -57,7 +56,7 @@ def test_each_frame_at_most_once_in_whole_batches_up_to_the_cap(count, size, ste
     assert set(drawn) <= set(rows([there]))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 100), st.integers(0, 20))
 def test_an_epoch_is_a_matter_of_seed_and_number_alone(seed, epoch):
     there = places(50)
@@ -113,7 +112,6 @@ def test_weighted_epochs_are_repeatable_and_differ():
     assert first != other
 
 
-@settings(deadline=None)
 @given(st.integers(0, 80), st.integers(1, 40))
 def test_evenly_spaced_places_span_all_in_equal_steps(count, most):
     there = places(count)
@@ -154,7 +152,6 @@ label_arrays = hnp.arrays(
 )
 
 
-@settings(deadline=None)
 @given(label_arrays, st.sampled_from([0.25, 0.5, 1.0, 2.0]))
 def test_oversampling_weights(labels, exponent):
     np.testing.assert_allclose(

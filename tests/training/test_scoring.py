@@ -22,7 +22,7 @@ def arrays(seed, n_frames=80, n_classes=4):
     return (0.4 * label + 0.6 * noise).astype(np.float32), label
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(2, 120))
 def test_whole_labels_score_as_deepethograms_epochs(seed, n_classes, n_frames):
     probability, label = arrays(seed, n_frames, n_classes)
@@ -33,7 +33,7 @@ def test_whole_labels_score_as_deepethograms_epochs(seed, n_classes, n_frames):
     assert scores.mean_without_background == pytest.approx(whole.f1_mean_without_background)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(2, 5), st.integers(2, 120))
 def test_thresholds_are_nearly_as_good_as_the_best(seed, n_classes, n_frames):
     probability, label = arrays(seed, n_frames, n_classes)
@@ -59,7 +59,7 @@ def slow_f1(predicted, label):
     return 2 * hits / (2 * hits + wrong + missed) if hits + missed else math.nan
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.data(), st.integers(1, 30), st.integers(2, 4))
 def test_partial_labels_count_where_they_are(data, n_frames, n_classes):
     shape = (n_frames, n_classes)
@@ -74,7 +74,7 @@ def test_partial_labels_count_where_they_are(data, n_frames, n_classes):
     assert scores.mean == pytest.approx(np.mean(known) if known else 0.0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.integers(1, 3))
 def test_what_stands_at_unlabelled_frames_plays_no_part(seed, k):
     probability, label = arrays(seed)

@@ -80,7 +80,7 @@ def parts_of(experiment, *keys):
 # ---------------------------------------------------------------- what is kept together
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(experiments(), st.sampled_from(["animal", "session", "trial"]), st.integers(0, 5))
 def test_whole_groups_stay_together(experiment, by, seed):
     groups = {group_of(t, by) for t in experiment}
@@ -134,7 +134,7 @@ def test_folds_fall_back_to_smaller_groups_where_there_are_too_few_large_ones():
 # ---------------------------------------------------------------- every behavior in both parts
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(experiments(), st.integers(0, 5))
 def test_no_division_lacks_fewer_behaviors(experiment, seed):
     split = make_split(experiment, seed=seed)
@@ -144,7 +144,7 @@ def test_no_division_lacks_fewer_behaviors(experiment, seed):
     assert lacking(parts, 3) == least
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(experiments(behaviors=2), st.integers(2, 3), st.integers(0, 5))
 def test_no_division_into_folds_lacks_fewer_behaviors(experiment, n_folds, seed):
     experiment = experiment[:7]
@@ -175,7 +175,7 @@ def test_the_one_trial_that_has_a_rare_behavior_is_learnt_from_or_validated_on_b
 # ---------------------------------------------------------------- sizes
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 1000), min_size=3, max_size=10),
     st.sampled_from([0.1, 0.2, 0.3, 0.5]),
@@ -212,7 +212,7 @@ def test_a_behavior_is_shared_out_like_the_frames():
 # ---------------------------------------------------------------- folds
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(experiments(), st.integers(2, 3), st.integers(0, 5))
 def test_folds_partition_the_trials_and_keep_groups_together(experiment, n_folds, seed):
     folds = make_folds(experiment, n_folds, seed=seed)
@@ -242,7 +242,7 @@ def test_as_many_folds_as_trials_leave_one_out():
 # ---------------------------------------------------------------- seeds
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(experiments(), st.integers(0, 100))
 def test_the_same_seed_divides_alike(experiment, seed):
     assert make_split(experiment, seed=seed) == make_split(experiment, seed=seed)

@@ -97,9 +97,7 @@ def test_packets_are_not_believed_where_they_cannot_be(name, clip):
 @pytest.mark.parametrize(
     "name", ["plain.mp4", "vfr.mp4", "open_gop_hevc.ts", "edit_list.mp4", "h264.avi"]
 )
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_pattern_of_reads(name, clip, oracle, checksum, data):
     path = clip(name)
