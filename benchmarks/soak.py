@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import json
 import multiprocessing
 import os
 import random
@@ -21,7 +22,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ def main() -> None:
         town = Town(place, random.Random(arguments.seed))
         town.live(arguments.minutes * 60, arguments.kill_every)
         results: dict[str, Any] = {"machine": facts, "minutes": arguments.minutes}
-        results |= {"faults": judge(place), "did": did(place), **town.figures()}
+        results |= {"faults": judge(place, town), "did": did(place), **town.figures()}
+        results["leases_at_the_end"] = sum(1 for _ in leases(place))
         results["faults"] += beyond_bounds(results)
         results["load_at_end"] = load()
     report(results)
@@ -239,7 +241,13 @@ def did(place: Place) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def judge(place: Place) -> list[str]:
+def leases(place: Place) -> Iterator[dict[str, Any]]:
+    """Leases that are in the store."""
+    for path in place.store.glob("leases/[0-9a-f]*"):
+        yield json.loads(path.read_text())
+
+
+def judge(place: Place, town: Town) -> list[str]:
     """Everything that is not as it should be."""
     faults = []
     for path in place.journals.glob("*.jsonl"):
@@ -248,9 +256,7 @@ def judge(place: Place) -> list[str]:
     animals = {str(animal) for animal in ds.animal.values}
     faults += [f"K{i} is lost" for i in range(KEPT) if f"K{i}" not in animals]
     faults += _labels(place) + _made_up(place) + _networks(place)
-    left = list(place.store.glob("leases/[0-9a-f]*"))
-    faults += [f"{len(left)} leases were left"] if len(left) > len(KILLED) else []
-    return faults
+    return faults + _leases(place, town, animals)
 
 
 def beyond_bounds(results: dict[str, Any]) -> list[str]:
@@ -279,6 +285,22 @@ def beyond_bounds(results: dict[str, Any]) -> list[str]:
         for name, bound in most.items()
         if results[name] > bound
     ]
+    return faults
+
+
+def _leases(place: Place, town: Town, animals: Set[str]) -> list[str]:
+    """Who was killed leaves a lease, which the next to come takes over; nobody else may."""
+    ended = {one.process.pid: one.name for one in (*town.live_ones, *town.victims)}
+    left = list(leases(place))
+    faults = [
+        f"{ended[lease['pid']]} ended and left a lease: {lease['what']}"
+        for lease in left
+        if lease["pid"] in ended
+    ]
+    # "fast of K3/S1/1"; to a trial that is no more, nobody comes.
+    lost = [lease for lease in left if lease["what"].split()[-1].split("/")[0] not in animals]
+    if len(lost) > len(KILLED):
+        faults.append(f"{len(lost)} leases of trials that are no more were left")
     return faults
 
 

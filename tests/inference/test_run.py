@@ -352,16 +352,16 @@ def test_a_redo_that_fails_keeps_the_earlier_result(new_store, models, tmp_path)
     np.testing.assert_array_equal(after.probability, before.probability)
 
 
-@pytest.mark.parametrize(("before", "after"), [(14, 9), (9, 14), (12, 1030)])
+@pytest.mark.parametrize(("before", "after", "every"), [(14, 9, 1), (9, 14, 1), (12, 1030, 40)])
 def test_a_video_that_was_replaced_by_one_of_another_length(
-    new_store, models, tmp_path, film, before, after
+    new_store, models, tmp_path, film, before, after, every
 ):
     ds = new_store("M1/S1/1", "M1/S1/2", n_frames=before)
     ds.soup.infer("fast", **models())
     for view in ("side", "front"):
         film(tmp_path / f"videos/M1/S1/reach_{view}_v001.mp4", n_frames=after)
     with pytest.warns(sx.SoupWarning, match=f"had {before} frames.*has {after} at"):
-        ds = ds.soup.infer("fast", **models(), overwrite=True)
+        ds = ds.soup.infer("fast", **models(), overwrite=True, every=every)
     one = select(ds, "M1/S1/1")
     assert one.n_frames == after
     assert (one.ethogram[:after] >= 0).all()
