@@ -14,6 +14,7 @@ from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
+import psutil
 import pytest
 from hypothesis import settings
 from object_store import serve_s3
@@ -30,10 +31,29 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("soupxr", deadline=None, derandomize=True)
 settings.load_profile("soupxr")
 
+#: Where temporary folders are made if there is room (bytes): a small file costs a twentieth there.
+MEMORY, ROOM = "/dev/shm", 12 << 30
+
 #: Real videos and golden outputs lie beside the checkout, where they are present.
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 Film = Callable[..., Path]
+
+
+def pytest_configure() -> None:
+    """Have temporary folders made in memory, unless something else is asked for."""
+    if _has_room(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
+
+
+def _has_room(folder: str) -> bool:
+    """Whether it takes what tests write, and lets them run what they write."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return False
+    free = min(facts.f_bavail * facts.f_frsize, psutil.virtual_memory().available)
+    return free > ROOM and not facts.f_flag & os.ST_NOEXEC
 
 
 def pytest_collection_finish() -> None:
