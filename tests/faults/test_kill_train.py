@@ -33,7 +33,7 @@ def template(stage, untrained, tmp_path):
 @pytest.mark.parametrize(
     ("stage", "n_points", "seed"),
     [
-        pytest.param("sequence", 2, SEED),
+        pytest.param("sequence", 2, SEED, marks=pytest.mark.thorough),
         pytest.param("sequence", 12, SEED + 1, marks=pytest.mark.thorough),
         pytest.param("flow", 6, SEED + 2, marks=pytest.mark.thorough),
         pytest.param("features", 6, SEED + 3, marks=pytest.mark.thorough),

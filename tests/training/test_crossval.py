@@ -31,7 +31,7 @@ from soupxr.training import crossval
 
 FOLDS = 2
 
-pytestmark = pytest.mark.usefixtures("no_curves")
+pytestmark = [pytest.mark.usefixtures("no_curves"), pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

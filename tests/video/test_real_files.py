@@ -13,7 +13,7 @@ from soupxr.video import VideoReader, probe
 from soupxr.video.timeline import Timeline
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-SLOW_BYTES = 1e9  # of decoded frames
+LARGE = 1e9  # bytes of decoded frames
 
 
 def _manifest() -> list[dict[str, str]]:
@@ -26,8 +26,8 @@ def _manifest() -> list[dict[str, str]]:
 def _parameters(*, divide: bool):
     for row in _manifest():
         raw = int(row["decoded_frames"]) * int(row["width"]) * int(row["height"]) * 3
-        slow = [pytest.mark.slow] if divide and raw > SLOW_BYTES else []
-        yield pytest.param(row, id=row["path"], marks=slow)
+        marks = [pytest.mark.thorough] if divide and raw > LARGE else []
+        yield pytest.param(row, id=row["path"], marks=marks)
 
 
 ABSENT = pytest.param(None, marks=pytest.mark.skip(reason=f"no real videos at {DATA}"))
