@@ -1,4 +1,4 @@
-"""Results and labels to evaluate, put into a store without running a network."""
+"""Trials, results and labels, put into a store without videos and without running a network."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ import soupxr as sx
 from soupxr.bouts import postprocess
 from soupxr.dataset import store_of
 from soupxr.inference.roles import Roles
+from soupxr.ingest import TrialRow
 from soupxr.modes import BEHAVIORS
 from soupxr.store import TrialResults
 
 MODEL = "a" * 64
+
+
+def row(key, n_frames=30, fps=500.0):
+    """A trial as it is added; nobody looks for its videos."""
+    animal, session, trial_id = key.split("/")
+    paths = (f"{key}_side.mp4", f"{key}_front.mp4")
+    return TrialRow(animal, session, int(trial_id), paths, n_frames, fps)
 
 
 def probabilities(truth, seed=0, noise=1.0):

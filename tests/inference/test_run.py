@@ -352,7 +352,15 @@ def test_a_redo_that_fails_keeps_the_earlier_result(new_store, models, tmp_path)
     np.testing.assert_array_equal(after.probability, before.probability)
 
 
-@pytest.mark.parametrize(("before", "after", "every"), [(14, 9, 1), (9, 14, 1), (12, 1030, 40)])
+@pytest.mark.parametrize(
+    ("before", "after", "every"),
+    [
+        (14, 9, 1),
+        (9, 14, 1),
+        (12, 1030, 40),
+        pytest.param(12, 1030, 1, marks=pytest.mark.thorough),
+    ],
+)
 def test_a_video_that_was_replaced_by_one_of_another_length(
     new_store, models, tmp_path, film, before, after, every
 ):

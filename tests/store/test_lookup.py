@@ -2,18 +2,11 @@
 
 import numpy as np
 import pytest
+from results import row
 
-from soupxr.ingest import TrialRow
 from soupxr.schema import INDEXES, VARIABLES
 from soupxr.store import Store, add_trials, correct_trial, lookup, write_annotations, zarrs
 from soupxr.store.zarrs import dims_of
-
-
-def row(key, n_frames=30):
-    animal, session, trial_id = key.split("/")
-    return TrialRow(
-        animal, session, int(trial_id), (f"{key}_s.mp4", f"{key}_f.mp4"), n_frames, 500.0
-    )
 
 
 def elsewhere(act, *arguments):

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from results import row
 
 import soupxr as sx
-from soupxr.ingest import TrialRow
 from soupxr.schema import FRAME_CHUNK
 from soupxr.store import (
     Overtaken,
@@ -24,12 +24,6 @@ from soupxr.store.zarrs import write
 @pytest.fixture
 def address(address_of):
     return address_of()
-
-
-def row(key, n_frames=30, fps=500.0):
-    animal, session, trial_id = key.split("/")
-    paths = (f"{key}_side.mp4", f"{key}_front.mp4")
-    return TrialRow(animal, session, int(trial_id), paths, n_frames, fps)
 
 
 def results(key, n_frames, address, seed=0):

@@ -10,8 +10,8 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from results import row
 
-from soupxr.ingest import TrialRow
 from soupxr.schema import VARIABLES
 from soupxr.store import Store, add_trials, direct
 from soupxr.store.unchanged import newest
@@ -75,15 +75,10 @@ def test_threads_get_what_they_ask_for():
         assert list(threads.map(lambda one: make(*one), asked)) == asked
 
 
-def row(number):
-    videos = (f"M1/S1/{number}_side.mp4", f"M1/S1/{number}_front.mp4")
-    return TrialRow("M1", "S1", number, videos, 30, 500.0)
-
-
 def test_a_store_that_grows_all_day_is_kept_once(address_of):
-    address = address_of(row(1))
+    address = address_of(row("M1/S1/1"))
     for number in range(2, 12):
-        add_trials(address, [row(number)])
+        add_trials(address, [row(f"M1/S1/{number}")])
         store = Store(address)
         assert len(store.trials(store.keys())) == number
         del store
@@ -95,7 +90,7 @@ def test_a_store_that_grows_all_day_is_kept_once(address_of):
 
 
 def test_of_numbers_no_more_is_kept_than_there_are(address_of):
-    store = Store(address_of(row(1), row(2)))
+    store = Store(address_of(row("M1/S1/1"), row("M1/S1/2")))
     kept = direct.numbers(store.address, store.arrays["fps"])
     assert kept.base is None
     np.testing.assert_array_equal(kept, [500.0, 500.0])
